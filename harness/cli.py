@@ -1,0 +1,302 @@
+"""``timetrial``: the command line. Every verb is a thin layer over a Python function of the same meaning.
+
+Exit codes: 0 all is well; 2 bad input; 3 nothing was measured; 4 some trials failed (they are recorded, the others
+ran); 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness import __version__
+from harness.cli_scoring import COMMANDS, score_and_report
+
+if TYPE_CHECKING:
+    from harness.suite import Request
+
+EXIT_BAD_INPUT, EXIT_NOTHING_MEASURED, EXIT_TRIALS_FAILED, EXIT_INTERRUPTED = 2, 3, 4, 130
+
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output and nothing else there.")
+
+
+class _Group(click.Group):
+    """Turns the project's errors into one clear line and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _errors_for_people():
+            return super().invoke(ctx)
+
+
+@contextlib.contextmanager
+def _errors_for_people() -> Iterator[None]:
+    try:
+        yield
+    except (click.ClickException, click.exceptions.Exit):
+        raise
+    except KeyboardInterrupt:
+        _say("interrupted; finished trials are recorded, the same command runs the rest")
+        sys.exit(EXIT_INTERRUPTED)
+    except Exception as error:
+        if not _is_for_people(error):
+            raise
+        _say(f"error: {error}")
+        sys.exit(EXIT_BAD_INPUT)
+
+
+def _is_for_people(error: Exception) -> bool:
+    """Compares by name, so that naming an error's class here imports no room before it is needed."""
+    known = {"UsageError", "WorkloadError", "StoreError", "ScoringError"}
+    return any(cls.__name__ in known for cls in type(error).__mro__)
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
+
+
+@click.group(cls=_Group, context_settings=_CONTEXT)
+@click.version_option(__version__, prog_name="timetrial")
+def main() -> None:
+    """Find out which training algorithm gets a network to a given quality in the least time, and how sure that is.
+
+    \b
+    Examples:
+      timetrial list submissions
+      timetrial plan quick
+      timetrial run quick --out runs/quick --jobs 2
+      timetrial run --submission nadamw_cosine --workload mnist --framework torch --out runs/try
+      timetrial report runs/quick
+      timetrial new my_idea --framework torch
+
+    \b
+    Exit codes: 0 fine, 2 bad input, 3 nothing was measured, 4 some trials failed, 130 interrupted.
+    """
+
+
+for _command in COMMANDS:
+    main.add_command(_command)
+
+
+# ---- list ----
+
+
+@main.command("list")
+@click.argument("what", type=click.Choice(["workloads", "submissions", "suites"]))
+@click.option("--scale", type=click.Choice(["mini", "full"]), default="mini", show_default=True, help="For workloads.")
+@_as_json
+def list_command(what: str, scale: str, as_json: bool) -> None:
+    """List what can be run.
+
+    \b
+    Examples:
+      timetrial list workloads
+      timetrial list workloads --scale full --json
+      timetrial list submissions
+      timetrial list suites
+    """
+    from harness import listing
+
+    rows = {
+        "workloads": lambda: listing.list_workloads(scale),  # type: ignore[arg-type]
+        "submissions": listing.list_submissions,
+        "suites": listing.list_suites,
+    }[what]()
+    if as_json:
+        click.echo(json.dumps(rows, indent=1))
+    else:
+        click.echo(listing.as_table(rows))
+
+
+# ---- plan and run ----
+
+
+def _request_options(command: Any) -> Any:
+    options = [
+        click.argument("suite", required=False),
+        click.option("--submission", "-s", "submissions", multiple=True, metavar="NAME|PATH", help="Repeatable."),
+        click.option("--workload", "-w", "workloads", multiple=True, metavar="NAME", help="Full name; repeatable."),
+        click.option("--framework", type=click.Choice(["torch", "jax"]), help="Default: all that the entry has."),
+        click.option("--ruleset", metavar="external|self-tuning", help="Default: self-tuning, if the entries can."),
+        click.option("--studies", type=click.IntRange(1), help="Repetitions with other seeds. Default: 3."),
+        click.option("--trials", type=click.IntRange(1), help="Hyperparameter points per study. Default: 5."),
+        click.option("--search-space", type=_FILE, help="JSON or YAML file that replaces the entries' own."),
+        click.option("--track", help="What entries may change: algoperf, initializers, finetuning, open."),
+        click.option("--scale", type=click.Choice(["mini", "full"]), help="Default: mini."),
+        click.option("--seed", type=click.IntRange(0), help="Default: 0."),
+        click.option("--threads", type=click.IntRange(1), help="Per trial. Default: 1."),
+        click.option("--budget", metavar="TIME", help="Submission time per trial, as 90, 90s, 10m or 3h."),
+        click.option("--max-steps", type=click.IntRange(1), help="Ends every trial after so many steps."),
+        click.option("--data-dir", type=_FOLDER, help="Where data lies or is cached."),
+        click.option("--out", type=_FOLDER, help="Results folder. Default: runs/<suite or 'run'>."),
+        click.option("--jobs", "-j", type=click.IntRange(1), help="Trials at a time. Default: one per core."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@main.command("plan")
+@_request_options
+@_as_json
+def plan_command(as_json: bool, **options: Any) -> None:
+    """Say what a run would do: trials done, missing, stale (and why) or failed, and the price of what is missing.
+
+    \b
+    Examples:
+      timetrial plan quick
+      timetrial plan standard --out runs/standard --jobs 2 --json
+    """
+    from harness import plan_view
+    from harness.plan import plan_status, plan_trials, price
+
+    reports = []
+    for request, out, jobs in _targets_of(options):
+        statuses = plan_status(plan_trials(request), out)
+        reports.append(plan_view.plan_report(request, out, statuses, price(statuses, jobs), jobs))
+    if as_json:
+        click.echo(json.dumps(reports, indent=1))
+    else:
+        click.echo("\n\n".join(plan_view.plan_text(report) for report in reports))
+
+
+@main.command("run")
+@_request_options
+@click.option("--replace-stale", is_flag=True, help="Rerun trials recorded under other conditions.")
+@click.option("--retry-failed", is_flag=True, help="Rerun trials that crashed, hung, were killed or ran out of memory.")
+@click.option("--grace", type=click.FloatRange(1), default=60.0, show_default=True, metavar="SEC",
+              help="How long beyond its budget a trial may be silent before it is ended.")  # fmt: skip
+@click.option("--memory", type=click.FloatRange(0.1), metavar="GIB", help="Per trial. Default: an equal share.")
+@click.option("--no-report", is_flag=True, help="Do not score and write the report at the end.")
+@_as_json
+def run_command(
+    replace_stale: bool,
+    retry_failed: bool,
+    grace: float,
+    memory: float | None,
+    no_report: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Run what is missing, then score it and write the report. Reissue the command to go on after an interruption.
+
+    \b
+    Examples:
+      timetrial run quick --jobs 2
+      timetrial run my_suite.yaml --out runs/mine
+      timetrial run -s nadamw_cosine -s ./my_idea -w mnist -w criteo1tb --framework torch --studies 3 --seed 0
+      timetrial run -s muon_wsd -w finewebedu_lm --ruleset external --trials 5 --studies 3 --jobs 2
+    """
+    from harness.launch import Limits
+    from harness.run import run
+
+    limits = Limits(grace, int(memory * 2**30) if memory else None)
+    summaries = []
+    for request, out, jobs in _targets_of(options):
+        summary = run(request, out, jobs=jobs, limits=limits, replace_stale=replace_stale, retry_failed=retry_failed)
+        summaries.append({"ruleset": request.ruleset, "out": str(out), **dataclasses.asdict(summary)})
+        if summary.measured and not no_report:
+            score_and_report([out], out / "report", quiet=as_json)
+    if as_json:
+        click.echo(json.dumps(summaries, indent=1))
+    measured, failed = (sum(summary[name] for summary in summaries) for name in ("measured", "failed"))
+    if not measured:
+        _say(f"error: nothing was measured: {failed} trials failed; their records say why (trial.json, stop_detail)")
+        sys.exit(EXIT_NOTHING_MEASURED)
+    if failed:
+        _say(f"{failed} trials failed; their records say why, and --retry-failed runs them again")
+        sys.exit(EXIT_TRIALS_FAILED)
+
+
+def _targets_of(options: Mapping[str, Any]) -> list[tuple[Request, Path, int]]:
+    """Requests of a suite or of a command line, each with its results folder and its jobs."""
+    from harness.machine import usable_cores
+    from harness.requests import requests_from_options
+
+    requests = requests_from_options(options)
+    out = options["out"] or Path("runs") / (Path(options["suite"]).stem if options["suite"] else "run")
+    jobs = options["jobs"]
+    return [
+        (
+            request,
+            out if len(requests) == 1 else out / request.ruleset,
+            jobs or max(1, len(usable_cores()) // request.threads),
+        )
+        for request in requests
+    ]
+
+
+# ---- new and targets ----
+
+
+@main.command("new")
+@click.argument("name")
+@click.option("--framework", type=click.Choice(["torch", "jax"]), default="torch", show_default=True)
+@click.option("--into", type=_FOLDER, default=Path(), help="Parent folder of the new entry. Default: here.")
+def new_command(name: str, framework: str, into: Path) -> None:
+    """Start a submission: a folder with a complete, commented submission.py that trains as it is.
+
+    \b
+    Examples:
+      timetrial new my_idea --framework jax
+      timetrial run -s ./my_idea -w mnist --studies 1
+    """
+    from harness.scaffold import new_entry
+
+    folder = new_entry(name, framework, into)  # type: ignore[arg-type]
+    click.echo(f"{folder}/submission.py is ready; try it with\n  timetrial run -s {folder} -w mnist --studies 1")
+
+
+@main.command("targets")
+@click.argument("workload")
+@click.option("--variant", "variants", multiple=True, help="Default: the base and every variant.")
+@click.option("--algorithm", "-a", "algorithms", multiple=True, help="Entries to search. Default: three standard ones.")
+@click.option("--framework", type=click.Choice(["torch", "jax"]), default="torch", show_default=True)
+@click.option("--points", type=click.IntRange(1), default=6, show_default=True, help="Search points per algorithm.")
+@click.option("--seeds", type=click.IntRange(3), default=10, show_default=True, help="Reruns of the best point.")
+@click.option("--horizon", type=click.FloatRange(0.1, 1.0), default=0.75, show_default=True,
+              help="Share of the step hint that a target-setting run may use.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--jobs", "-j", type=click.IntRange(1), help="Trials at a time. Default: one per core.")
+@click.option("--out", type=_FOLDER, help="Folder of the runs. Default: runs/targets.")
+@click.option("--data-dir", type=_FOLDER, help="Where data is cached.")
+@click.option("--write", is_flag=True, help="Put the result into the workload's targets.json.")
+@_as_json
+def targets_command(
+    workload: str, variants: Sequence[str], as_json: bool, write: bool, jobs: int | None, **options: Any
+) -> None:
+    """Set a mini workload's targets by AlgoPerf's procedure, scaled down.
+
+    Random search over several standard algorithms, rerun of the best point with many seeds; the validation target is
+    the median of their best values, the test target the worst test value among the runs that met it.
+
+    \b
+    Examples:
+      timetrial targets mnist --points 4 --seeds 5
+      timetrial targets criteo1tb --variant layernorm --jobs 2 --write
+    """
+    from harness.machine import usable_cores
+    from harness.targets import set_targets
+
+    results = set_targets(workload, variants=tuple(variants), jobs=jobs or len(usable_cores()), write=write, **options)
+    if as_json:
+        click.echo(json.dumps(results, indent=1))
+        return
+    for variant, found in results.items():
+        click.echo(
+            f"{workload} {variant}: validation {found['validation']:.6g}, test {found['test']:.6g} "
+            f"({found['algorithm']}, {found['steps']} steps, {found['seeds']} seeds)"
+        )
+
+
+if __name__ == "__main__":
+    main()

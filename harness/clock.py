@@ -1,0 +1,76 @@
+"""The clock: every moment of a trial belongs to exactly one named segment.
+
+Submission time is the sum of the timed segments. The caller synchronises the device before it leaves a timed segment,
+so that work cannot slip into an untimed one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+TIMED = ("initialise", "first_step", "data_selection", "step", "prepare_for_eval")
+"""On the clock. ``first_step`` is the first update alone, in which compilation happens."""
+
+UNTIMED = ("setup", "evaluate", "log")
+"""Off the clock: import and data set-up before the first submission function, evaluation, messages to the parent."""
+
+
+class Clock:
+    """Accumulates wall seconds by segment, and process CPU seconds of the timed ones; starts in ``setup``."""
+
+    def __init__(
+        self, wall: Callable[[], float] = time.perf_counter, cpu: Callable[[], float] = time.process_time
+    ) -> None:
+        self._read_wall, self._read_cpu = wall, cpu
+        self._wall = dict.fromkeys((*TIMED, *UNTIMED), 0.0)
+        self._timed_cpu = 0.0
+        self._segment = "setup"
+        self._started = self._last_wall = wall()
+        self._last_cpu = cpu()
+
+    def switch(self, segment: str) -> str:
+        """Charges the time since the last switch to the current segment and enters another; returns the one left."""
+        wall, left = self._read_wall(), self._segment
+        self._wall[left] += wall - self._last_wall
+        self._segment, self._last_wall = segment, wall
+        # The CPU clock is a system call, so it is read only where timed and untimed segments meet.
+        if (left in _TIMED) is not (segment in _TIMED):
+            self._charge_cpu(left)
+        return left
+
+    def _charge_cpu(self, segment: str) -> None:
+        cpu = self._read_cpu()
+        self._timed_cpu += cpu - self._last_cpu if segment in _TIMED else 0.0
+        self._last_cpu = cpu
+
+    @contextlib.contextmanager
+    def segment(self, name: str) -> Iterator[None]:
+        before = self.switch(name)
+        try:
+            yield
+        finally:
+            self.switch(before)
+
+    def submission_time(self) -> float:
+        """Timed wall seconds so far."""
+        self.switch(self._segment)
+        return sum(self._wall[name] for name in TIMED)
+
+    def submission_cpu_time(self) -> float:
+        """Process CPU seconds of all threads in timed segments so far."""
+        self._charge_cpu(self._segment)
+        return self._timed_cpu
+
+    def elapsed(self) -> float:
+        """Wall seconds since the clock was made."""
+        self.switch(self._segment)
+        return self._last_wall - self._started
+
+    def segments(self) -> Mapping[str, float]:
+        self.switch(self._segment)
+        return dict(self._wall)
+
+
+_TIMED = frozenset(TIMED)

@@ -1,0 +1,63 @@
+"""Batches from a workload's arrays: an endless shuffled queue for training, padded batches in order for evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+Arrays = Mapping[str, np.ndarray]
+
+
+def shuffled_indices(count: int, batch_size: int, seed: int) -> Iterator[np.ndarray]:
+    """Endless batches of indices below ``count``: a fresh permutation per epoch, epochs joined without a gap."""
+    random = np.random.RandomState(seed)
+    pending = np.empty(0, np.int64)
+    while True:
+        while len(pending) < batch_size:
+            pending = np.concatenate([pending, random.permutation(count)])
+        yield pending[:batch_size]
+        pending = pending[batch_size:]
+
+
+class InputQueue:
+    """The endless iterator that a submission draws training batches from; counts what was drawn.
+
+    A batch holds the workload's arrays and ``index``, the position of each example in the training set.
+    """
+
+    def __init__(self, arrays: Arrays, batch_size: int, seed: int, place: Callable[[Arrays], Any]) -> None:
+        self.batches = 0
+        self.examples = 0
+        self._arrays = arrays
+        self._indices = shuffled_indices(len(arrays["targets"]), batch_size, seed)
+        self._place = place
+
+    def __iter__(self) -> InputQueue:
+        return self
+
+    def __next__(self) -> Any:
+        index = next(self._indices)
+        self.batches += 1
+        self.examples += len(index)
+        batch = {name: array[index] for name, array in self._arrays.items()}
+        return self._place({**batch, "index": index.astype(np.int32)})
+
+
+def evaluation_batches(arrays: Arrays, batch_size: int) -> Iterator[dict[str, np.ndarray]]:
+    """All examples in order. Every batch has the same shape; where the split does not divide evenly, the last one is
+    padded with repeats of its first example, and all carry ``weights`` that are 0 on the padding."""
+    count = len(arrays["targets"])
+    size = min(batch_size, count)
+    divides = count % size == 0
+    for start in range(0, count, size):
+        index = np.arange(start, min(start + size, count))
+        real = len(index)
+        index = np.concatenate([index, np.full(size - real, start)])
+        batch = {name: np.asarray(array[index]) for name, array in arrays.items()}
+        if not divides:
+            mask = (np.arange(size) < real).astype(np.float32)
+            weights = batch.get("weights", np.ones(size, np.float32))
+            batch["weights"] = (weights * mask.reshape(mask.shape + (1,) * (weights.ndim - 1))).astype(np.float32)
+        yield batch

@@ -1,0 +1,218 @@
+"""jax: binds a workload's ``model_jax.apply``, and runs what the trial needs of the framework."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from harness.seeds import draw_parameters, seed_of_key
+from harness.spec import (
+    EvalBatch,
+    ForwardPassMode,
+    Framework,
+    LossType,
+    Parameter,
+    ParameterType,
+    ShapeTuple,
+    Workload,
+    capture_layers,
+)
+
+
+def create() -> JaxBackend:
+    return JaxBackend()
+
+
+def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """``{"Dense_0.kernel": x}`` -> ``{"Dense_0": {"kernel": x}}``."""
+    tree: dict[str, Any] = {}
+    for name, value in flat.items():
+        *path, leaf = name.split(".")
+        node = tree
+        for part in path:
+            node = node.setdefault(part, {})
+        node[leaf] = value
+    return tree
+
+
+def pick(tree: Mapping[str, Any], name: str) -> Any:
+    for part in name.split("."):
+        tree = tree[part]
+    return tree
+
+
+class JaxBackend:
+    framework: Framework = "jax"
+
+    def __init__(self) -> None:
+        self._evaluators: dict[Workload, Callable[..., Any]] = {}
+
+    # ---- the workload's model ----
+
+    def apply_function(self, workload: Workload) -> Callable[..., Any]:
+        return importlib.import_module(f"{type(workload).__module__.rpartition('.')[0]}.model_jax").apply
+
+    def init_model(self, workload: Workload, rng: Any, dropout_rate: float | None) -> tuple[dict[str, Any], None]:
+        if dropout_rate is not None:
+            workload.dropout_rate = dropout_rate
+        words = jax.random.key_data(rng) if _is_typed_key(rng) else rng
+        values = draw_parameters(workload.parameters(), seed_of_key(words))
+        return nest({name: jnp.asarray(value, jnp.float32) for name, value in values.items()}), None
+
+    def apply_model(
+        self,
+        workload: Workload,
+        params: dict[str, Any],
+        batch: Mapping[str, jax.Array],
+        model_state: Any,
+        mode: ForwardPassMode,
+        rng: Any,
+        update_batch_norm: bool,
+        dropout_rate: Any,
+    ) -> tuple[jax.Array, Any]:
+        return self.apply_function(workload)(
+            workload.model_config,
+            params,
+            model_state,
+            batch,
+            train=mode is ForwardPassMode.TRAIN,
+            rng=rng,
+            dropout_rate=workload.dropout_rate if dropout_rate is None else dropout_rate,
+            update_batch_norm=update_batch_norm,
+        )
+
+    def loss(
+        self, loss_type: LossType, labels: jax.Array, logits: jax.Array, mask: jax.Array | None, label_smoothing: Any
+    ) -> dict[str, jax.Array]:
+        per_example = _LOSSES[loss_type](labels, logits, label_smoothing)
+        if mask is None:
+            n_valid = jnp.asarray(float(per_example.size))
+        else:
+            mask = jnp.broadcast_to(mask.reshape(mask.shape + (1,) * (per_example.ndim - mask.ndim)), per_example.shape)
+            per_example = per_example * mask
+            n_valid = mask.sum()
+        return {"summed": per_example.sum(), "n_valid_examples": n_valid, "per_example": per_example}
+
+    def shapes_and_types(self, workload: Workload) -> tuple[dict[str, Any], dict[str, Any]]:
+        parameters = workload.parameters()
+        shapes: dict[str, ShapeTuple] = {p.name: ShapeTuple(p.shape) for p in parameters}
+        types: dict[str, ParameterType] = {p.name: p.type for p in parameters}
+        return nest(shapes), nest(types)
+
+    def parameter_key(self, parameter: Parameter) -> str:
+        return parameter.name
+
+    def export_parameters(self, workload: Workload, params: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        return {p.name: np.array(pick(params, p.name)) for p in workload.parameters()}
+
+    def import_parameters(
+        self, workload: Workload, params: Mapping[str, Any], values: Mapping[str, np.ndarray]
+    ) -> dict[str, Any]:
+        def value_of(name: str) -> jax.Array:
+            return jnp.array(values[name], jnp.float32) if name in values else pick(params, name)
+
+        return nest({p.name: value_of(p.name) for p in workload.parameters()})
+
+    def layer_outputs(
+        self, workload: Workload, params: Any, model_state: Any, batch: Mapping[str, jax.Array]
+    ) -> dict[str, np.ndarray]:
+        key = jnp.zeros(2, jnp.uint32)
+        with capture_layers() as outputs:
+            workload.model_fn(params, batch, model_state, ForwardPassMode.EVAL, key, False)
+        return {name: np.asarray(output) for name, output in outputs.items()}
+
+    # ---- the trial ----
+
+    def set_threads(self, threads: int) -> None:
+        """XLA reads its thread count from the environment when it starts; see ``set_thread_environment``."""
+
+    def seed_everything(self, seed: int) -> None:
+        random.seed(seed)
+        np.random.seed(seed % 2**32)
+
+    def random_key(self, words: np.ndarray) -> np.ndarray:
+        """jax takes a raw key as a numpy array too; placing it on the device here would cost more than the key."""
+        return words
+
+    def to_framework(self, batch: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:
+        return {name: jnp.asarray(array) for name, array in batch.items()}
+
+    def synchronize(self, *trees: Any) -> None:
+        """Waits for asynchronous dispatch: the clock must not be read before the work is done."""
+        arrays = [leaf for leaf in jax.tree.leaves(trees) if isinstance(leaf, jax.Array) and not leaf.is_deleted()]
+        jax.block_until_ready(arrays)
+
+    def evaluated(
+        self, workload: Workload, params: Any, model_state: Any, batches: Iterable[Mapping[str, np.ndarray]]
+    ) -> Iterator[EvalBatch]:
+        if workload not in self._evaluators:
+            self._evaluators[workload] = jax.jit(self._evaluator(workload))
+        for batch in batches:
+            arrays = self.to_framework(batch)
+            summed, n_valid, logits = self._evaluators[workload](params, model_state, arrays)
+            yield EvalBatch(batch, float(summed), float(n_valid), functools.partial(np.asarray, logits))
+
+    @staticmethod
+    def _evaluator(workload: Workload) -> Callable[..., Any]:
+        def evaluate(params: Any, model_state: Any, batch: Mapping[str, jax.Array]) -> tuple[Any, Any, Any]:
+            key = jnp.zeros(2, jnp.uint32)
+            logits, _ = workload.model_fn(params, batch, model_state, ForwardPassMode.EVAL, key, False)
+            loss = workload.loss_fn(batch["targets"], logits, batch.get("weights"))
+            return loss["summed"], loss["n_valid_examples"], logits
+
+        return evaluate
+
+    def is_container(self, value: Any, like: Any) -> bool:
+        """Whether ``value`` can be a parameter container in the place of ``like``."""
+        return bool(jax.tree.structure(value) == jax.tree.structure(like))  # type: ignore[operator]
+
+    def versions(self) -> dict[str, str]:
+        return {"jax": jax.__version__, "optax": optax.__version__}
+
+
+def _is_typed_key(rng: Any) -> bool:
+    return isinstance(rng, jax.Array) and jnp.issubdtype(rng.dtype, jax.dtypes.prng_key)
+
+
+def _softmax_cross_entropy(labels: jax.Array, logits: jax.Array, label_smoothing: Any) -> jax.Array:
+    """Shape of the labels. Smoothing a: (1 - a) onehot + a / K.
+
+    For integer labels no array of the logits' shape is made beside them: log-sum-exp less the label's own logit.
+    """
+    if labels.ndim == logits.ndim:  # class probabilities
+        smoothed = (1 - label_smoothing) * labels + label_smoothing / logits.shape[-1]
+        return -(smoothed * jax.nn.log_softmax(logits, -1)).sum(-1)
+    expected = jnp.take_along_axis(logits, labels[..., None], -1)[..., 0]
+    if not isinstance(label_smoothing, int | float) or label_smoothing != 0:
+        expected = (1 - label_smoothing) * expected + label_smoothing * logits.mean(-1)
+    return jax.nn.logsumexp(logits, -1) - expected
+
+
+def _sigmoid_cross_entropy(labels: jax.Array, logits: jax.Array, label_smoothing: Any) -> jax.Array:
+    return optax.sigmoid_binary_cross_entropy(logits.reshape(labels.shape), labels.astype(logits.dtype))
+
+
+def _mean_squared_error(labels: jax.Array, logits: jax.Array, label_smoothing: Any) -> jax.Array:
+    errors = jnp.square(logits.reshape(labels.shape) - labels)
+    return errors.reshape(len(errors), -1).mean(1)
+
+
+def _mean_absolute_error(labels: jax.Array, logits: jax.Array, label_smoothing: Any) -> jax.Array:
+    errors = jnp.abs(logits.reshape(labels.shape) - labels)
+    return errors.reshape(len(errors), -1).mean(1)
+
+
+_LOSSES: Mapping[LossType, Callable[[jax.Array, jax.Array, Any], jax.Array]] = {
+    LossType.SOFTMAX_CROSS_ENTROPY: _softmax_cross_entropy,
+    LossType.SIGMOID_CROSS_ENTROPY: _sigmoid_cross_entropy,
+    LossType.MEAN_SQUARED_ERROR: _mean_squared_error,
+    LossType.MEAN_ABSOLUTE_ERROR: _mean_absolute_error,
+}

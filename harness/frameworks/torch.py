@@ -1,0 +1,235 @@
+"""torch: binds a workload's ``model_torch.Model``, and runs what the trial needs of the framework.
+
+A declared kernel ``(in, out)`` is held transposed, ``(out, in)``, as torch's layers do; a convolution's kernel
+``(..., in, out)`` is held ``(out, in, ...)``. Every other tensor has the declared shape.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from harness.seeds import draw_parameters, seed_of_key
+from harness.spec import EvalBatch, ForwardPassMode, Framework, LossType, Parameter, ParameterType, ShapeTuple, Workload
+
+_LEAVES = {"kernel": "weight", "scale": "weight", "embedding": "weight"}
+
+
+def create() -> TorchBackend:
+    return TorchBackend()
+
+
+def torch_name(parameter: Parameter) -> str:
+    """``Dense_0.kernel`` -> ``Dense_0.weight``."""
+    module, _, leaf = parameter.name.rpartition(".")
+    return f"{module}.{_LEAVES.get(leaf, leaf)}" if module else _LEAVES.get(leaf, leaf)
+
+
+def to_torch_layout(parameter: Parameter, value: np.ndarray) -> np.ndarray:
+    if parameter.type is ParameterType.CONV_WEIGHT:
+        return np.moveaxis(value, (-1, -2), (0, 1))
+    return value.T if _is_matrix_kernel(parameter) else value
+
+
+def from_torch_layout(parameter: Parameter, value: np.ndarray) -> np.ndarray:
+    if parameter.type is ParameterType.CONV_WEIGHT:
+        return np.moveaxis(value, (0, 1), (-1, -2))
+    return value.T if _is_matrix_kernel(parameter) else value
+
+
+def _is_matrix_kernel(parameter: Parameter) -> bool:
+    return len(parameter.shape) == 2 and parameter.name.endswith("kernel")
+
+
+class TorchBackend:
+    framework: Framework = "torch"
+
+    def __init__(self) -> None:
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    # ---- the workload's model ----
+
+    def build_model(self, workload: Workload) -> torch.nn.Module:
+        """The model with its framework's own initial values; use under ``torch.device("meta")`` to count only."""
+        module = importlib.import_module(f"{type(workload).__module__.rpartition('.')[0]}.model_torch")
+        return module.Model(workload.model_config)
+
+    def init_model(self, workload: Workload, rng: Any, dropout_rate: float | None) -> tuple[torch.nn.Module, None]:
+        if dropout_rate is not None:
+            workload.dropout_rate = dropout_rate
+        model = self.build_model(workload)
+        values = draw_parameters(workload.parameters(), seed_of_key(rng))
+        return self.import_parameters(workload, model, values).to(self.device), None
+
+    def apply_model(
+        self,
+        workload: Workload,
+        params: torch.nn.Module,
+        batch: Mapping[str, torch.Tensor],
+        model_state: Any,
+        mode: ForwardPassMode,
+        rng: Any,
+        update_batch_norm: bool,
+        dropout_rate: Any,
+    ) -> tuple[torch.Tensor, None]:
+        training = mode is ForwardPassMode.TRAIN
+        if params.training is not training:
+            params.train(training)
+        if not training:
+            with torch.no_grad():
+                return params(batch, 0.0), None
+        return params(batch, workload.dropout_rate if dropout_rate is None else dropout_rate), None
+
+    def loss(
+        self,
+        loss_type: LossType,
+        labels: torch.Tensor,
+        logits: torch.Tensor,
+        mask: torch.Tensor | None,
+        label_smoothing: Any,
+    ) -> dict[str, torch.Tensor]:
+        per_example = _LOSSES[loss_type](labels, logits, label_smoothing)
+        if mask is None:
+            n_valid = torch.tensor(float(per_example.numel()), device=per_example.device)
+        else:
+            mask = mask.reshape(mask.shape + (1,) * (per_example.ndim - mask.ndim)).expand_as(per_example)
+            per_example = per_example * mask
+            n_valid = mask.sum()
+        return {"summed": per_example.sum(), "n_valid_examples": n_valid, "per_example": per_example}
+
+    def shapes_and_types(self, workload: Workload) -> tuple[dict[str, ShapeTuple], dict[str, ParameterType]]:
+        parameters = workload.parameters()
+        shapes = {torch_name(p): ShapeTuple(_torch_shape(p)) for p in parameters}
+        return shapes, {torch_name(p): p.type for p in parameters}
+
+    def parameter_key(self, parameter: Parameter) -> str:
+        return torch_name(parameter)
+
+    def export_parameters(self, workload: Workload, params: torch.nn.Module) -> dict[str, np.ndarray]:
+        tensors = dict(params.named_parameters())
+        return {
+            p.name: from_torch_layout(p, tensors[torch_name(p)].detach().cpu().numpy()).copy()
+            for p in workload.parameters()
+        }
+
+    def import_parameters(
+        self, workload: Workload, params: torch.nn.Module, values: Mapping[str, np.ndarray]
+    ) -> torch.nn.Module:
+        tensors = dict(params.named_parameters())
+        with torch.no_grad():
+            for p in workload.parameters():
+                if p.name in values:
+                    value = np.array(to_torch_layout(p, np.asarray(values[p.name])), np.float32, order="C")
+                    tensors[torch_name(p)].copy_(torch.from_numpy(value))
+        return params
+
+    def layer_outputs(
+        self, workload: Workload, params: torch.nn.Module, model_state: Any, batch: Mapping[str, torch.Tensor]
+    ) -> dict[str, np.ndarray]:
+        outputs: dict[str, np.ndarray] = {}
+        kernels = {torch_name(p).rpartition(".")[0]: p.name for p in workload.parameters() if p.name.endswith("kernel")}
+
+        def hook(name: str) -> Callable[..., None]:
+            def keep(module: torch.nn.Module, inputs: Any, output: torch.Tensor) -> None:
+                outputs[name] = output.detach().cpu().numpy()
+
+            return keep
+
+        handles = [m.register_forward_hook(hook(kernels[n])) for n, m in params.named_modules() if n in kernels]
+        try:
+            workload.model_fn(params, batch, model_state, ForwardPassMode.EVAL, None, False)
+        finally:
+            for handle in handles:
+                handle.remove()
+        return outputs
+
+    # ---- the trial ----
+
+    def set_threads(self, threads: int) -> None:
+        torch.set_num_threads(threads)
+
+    def seed_everything(self, seed: int) -> None:
+        random.seed(seed)
+        np.random.seed(seed % 2**32)
+        torch.manual_seed(seed)
+
+    def random_key(self, words: np.ndarray) -> np.ndarray:
+        return words.astype(np.int64)
+
+    def to_framework(self, batch: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
+        """Integers become int64, which torch's losses and embeddings ask for."""
+        return {name: self._to_tensor(array) for name, array in batch.items()}
+
+    def _to_tensor(self, array: np.ndarray) -> torch.Tensor:
+        tensor = torch.from_numpy(np.ascontiguousarray(array))
+        return tensor.to(self.device, torch.int64 if not tensor.is_floating_point() else None)
+
+    def synchronize(self, *trees: Any) -> None:
+        """Waits until the device has done everything asked of it."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def evaluated(
+        self, workload: Workload, params: Any, model_state: Any, batches: Iterable[Mapping[str, np.ndarray]]
+    ) -> Iterator[EvalBatch]:
+        for batch in batches:
+            tensors = self.to_framework(batch)
+            logits, _ = workload.model_fn(params, tensors, model_state, ForwardPassMode.EVAL, None, False)
+            with torch.no_grad():
+                loss = workload.loss_fn(tensors["targets"], logits, tensors.get("weights"))
+            yield EvalBatch(
+                batch, float(loss["summed"]), float(loss["n_valid_examples"]), functools.partial(_to_host, logits)
+            )
+
+    def is_container(self, value: Any, like: Any) -> bool:
+        """Whether ``value`` can be a parameter container in the place of ``like``."""
+        return isinstance(value, torch.nn.Module)
+
+    def versions(self) -> dict[str, str]:
+        return {"torch": torch.__version__}
+
+
+def _to_host(tensor: torch.Tensor) -> np.ndarray:
+    return tensor.cpu().numpy()
+
+
+def _torch_shape(parameter: Parameter) -> tuple[int, ...]:
+    return to_torch_layout(parameter, np.broadcast_to(np.float32(0), parameter.shape)).shape
+
+
+def _softmax_cross_entropy(labels: torch.Tensor, logits: torch.Tensor, label_smoothing: Any) -> torch.Tensor:
+    """Shape of the labels. Smoothing a: (1 - a) onehot + a / K."""
+    if labels.ndim == logits.ndim:  # class probabilities
+        smoothed = labels * (1 - label_smoothing) + label_smoothing / logits.shape[-1]
+        return -(smoothed * F.log_softmax(logits, -1)).sum(-1)
+    losses = F.cross_entropy(
+        logits.reshape(-1, logits.shape[-1]), labels.reshape(-1), reduction="none", label_smoothing=label_smoothing
+    )
+    return losses.reshape(labels.shape)
+
+
+def _sigmoid_cross_entropy(labels: torch.Tensor, logits: torch.Tensor, label_smoothing: Any) -> torch.Tensor:
+    return F.binary_cross_entropy_with_logits(logits.reshape(labels.shape), labels.to(logits.dtype), reduction="none")
+
+
+def _mean_squared_error(labels: torch.Tensor, logits: torch.Tensor, label_smoothing: Any) -> torch.Tensor:
+    return (logits.reshape(labels.shape) - labels).square().flatten(1).mean(1)
+
+
+def _mean_absolute_error(labels: torch.Tensor, logits: torch.Tensor, label_smoothing: Any) -> torch.Tensor:
+    return (logits.reshape(labels.shape) - labels).abs().flatten(1).mean(1)
+
+
+_LOSSES: Mapping[LossType, Callable[[torch.Tensor, torch.Tensor, Any], torch.Tensor]] = {
+    LossType.SOFTMAX_CROSS_ENTROPY: _softmax_cross_entropy,
+    LossType.SIGMOID_CROSS_ENTROPY: _sigmoid_cross_entropy,
+    LossType.MEAN_SQUARED_ERROR: _mean_squared_error,
+    LossType.MEAN_ABSOLUTE_ERROR: _mean_absolute_error,
+}

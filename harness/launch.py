@@ -1,0 +1,280 @@
+"""Runs trials on this machine: one process each, pinned to its own cores, watched by the parent.
+
+The parent alone writes results. Whatever happens to a trial's process (an exception, a signal, no sign of life, too
+much memory) becomes a record with a reason, and the other trials go on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import multiprocessing
+import os
+import signal
+import sys
+import tempfile
+import time
+import types
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any, Protocol
+
+import psutil
+
+from harness.errors import UsageError
+from harness.frameworks import set_thread_environment
+from harness.machine import machine_facts, usable_cores
+from harness.trial import TrialTask
+from harness.worker import TRACEBACK_LINES, main
+from results.record import Crossing, StopReason, TrialRecord
+
+POLL_SEC = 0.25
+PRELOAD: Mapping[str, tuple[str, ...]] = {
+    "torch": ("harness.trial", "harness.frameworks.torch", "torch._dynamo", "submissions.composition_torch"),
+    "jax": ("harness.trial", "harness.frameworks.jax", "submissions.composition_jax"),
+}
+"""What the fork server imports before it forks; torch's optimizers import ``torch._dynamo`` when first made."""
+DATA_DIR_VARIABLE = "TIMETRIAL_DATA_DIR"
+_DISTRIBUTED_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """When a trial's process is ended.
+
+    Attributes:
+      grace_sec: how long, beyond the budget that is left, a process may give no sign of life while it trains; also
+        the least time it may take to start. An evaluation may take ten times as long.
+      memory_bytes: resident memory of one trial; None for an equal share of the machine's.
+    """
+
+    grace_sec: float = 60.0
+    memory_bytes: int | None = None
+
+
+DEFAULT_LIMITS = Limits()
+
+
+@dataclasses.dataclass
+class RunningTrial:
+    """A trial in flight, as the parent sees it."""
+
+    task: TrialTask
+    digest: str
+    process: BaseProcess
+    connection: Connection
+    cores: tuple[int, ...]
+    log: Path
+    started_at: str
+    started: float
+    last_sign: float
+    phase: str = "setup"
+    step: int = 0
+    submission_time: float = 0.0
+    metric: float | None = None
+    evaluations: list[dict[str, float]] = dataclasses.field(default_factory=list)
+    finished: Mapping[str, Any] | None = None
+    failed: Mapping[str, Any] | None = None
+    killed_because: tuple[StopReason, str] | None = None
+
+
+class Observer(Protocol):
+    """Is told what happens; see :mod:`harness.progress`."""
+
+    def update(self, running: Sequence[RunningTrial], waiting: Sequence[tuple[str, str]]) -> None: ...
+
+    def finished(self, record: TrialRecord) -> None: ...
+
+
+def run_trials(
+    tasks: Iterable[tuple[TrialTask, str]],
+    *,
+    jobs: int,
+    keep: Callable[[TrialRecord, Sequence[Mapping[str, float]]], None],
+    observer: Observer,
+    limits: Limits = DEFAULT_LIMITS,
+) -> None:
+    """Runs tasks (each with its digest), ``jobs`` at a time; calls ``keep`` with every finished trial.
+
+    Raises:
+      UsageError: there are fewer cores than ``jobs`` times the threads of a trial.
+      Whatever ``keep`` raises, after the trials in flight were ended.
+    """
+    waiting = list(tasks)
+    if not waiting:
+        return
+    threads = waiting[0][0].spec.threads
+    slots = core_slots(jobs, threads)
+    limits = dataclasses.replace(
+        limits, memory_bytes=limits.memory_bytes or int(0.9 * psutil.virtual_memory().total / jobs)
+    )
+    context = _fork_server(threads, {task.spec.key.framework for task, _ in waiting})
+    running: list[RunningTrial] = []
+    with tempfile.TemporaryDirectory(prefix="timetrial-logs-") as logs:
+        try:
+            while waiting or running:
+                while waiting and slots:
+                    task, digest = waiting.pop(0)
+                    log = Path(logs) / f"{digest}.log"
+                    running.append(_start(context, task, digest, slots.pop(), log))
+                wait([item for r in running for item in (r.connection, r.process.sentinel)], POLL_SEC)
+                for trial in list(running):
+                    _receive(trial)
+                    _enforce(trial, limits)
+                    if not trial.process.is_alive():
+                        _receive(trial)
+                        running.remove(trial)
+                        slots.append(trial.cores)
+                        record = make_record(trial)
+                        keep(record, trial.evaluations)
+                        observer.finished(record)
+                observer.update(running, [(t.spec.key.workload, t.spec.key.framework) for t, _ in waiting])
+        finally:
+            for trial in running:
+                trial.process.kill()
+            for trial in running:
+                trial.process.join()
+
+
+def core_slots(jobs: int, threads: int) -> list[tuple[int, ...]]:
+    """Disjoint groups of ``threads`` cores, one per job.
+
+    Raises:
+      UsageError: there are not enough cores, so that trials would disturb each other's clocks.
+    """
+    cores = usable_cores()
+    if jobs < 1 or threads < 1:
+        raise UsageError(f"--jobs and --threads must be at least 1, found {jobs} and {threads}")
+    if jobs * threads > len(cores):
+        raise UsageError(
+            f"{jobs} jobs of {threads} threads need {jobs * threads} cores, this machine has {len(cores)}: trials "
+            f"would disturb each other's clocks; use --jobs {max(1, len(cores) // threads)}"
+        )
+    return [tuple(cores[i * threads : (i + 1) * threads]) for i in reversed(range(jobs))]
+
+
+def _fork_server(threads: int, frameworks: Iterable[str]) -> Any:
+    """A fork server in an environment with fixed threads and hashing, without traces of a distributed launcher."""
+    set_thread_environment(threads)
+    os.environ["PYTHONHASHSEED"] = "0"
+    for variable in _DISTRIBUTED_VARIABLES:
+        os.environ.pop(variable, None)
+    if DATA_DIR_VARIABLE in os.environ:  # trials run in folders of their own, where a relative path means another
+        os.environ[DATA_DIR_VARIABLE] = str(Path(os.environ[DATA_DIR_VARIABLE]).resolve())
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([module for name in sorted(frameworks) for module in PRELOAD[name]])
+    return context
+
+
+def _start(context: Any, task: TrialTask, digest: str, cores: tuple[int, ...], log: Path) -> RunningTrial:
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=main, args=(task, sender, cores, log), daemon=True)
+    with _without_main_module():
+        process.start()
+    sender.close()
+    now = time.monotonic()
+    started_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return RunningTrial(task, digest, process, receiver, cores, log, started_at, now, now)
+
+
+@contextlib.contextmanager
+def _without_main_module() -> Iterator[None]:
+    """Keeps multiprocessing from running the caller's script again in the child: a trial needs nothing of it, and a
+    script without ``if __name__ == "__main__"`` would start over."""
+    main_module = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main_module
+
+
+def _receive(trial: RunningTrial) -> None:
+    with contextlib.suppress(EOFError, OSError):
+        while trial.connection.poll():
+            kind, payload = trial.connection.recv()
+            trial.last_sign = time.monotonic()
+            if kind == "progress":
+                trial.phase, trial.step = payload["phase"], payload["step"]
+                trial.submission_time, trial.metric = payload["submission_time"], payload["metric"]
+            elif kind == "evaluation":
+                trial.evaluations.append(payload)
+            elif kind == "finished":
+                trial.finished = payload
+            elif kind == "failed":
+                trial.failed = payload
+
+
+def _enforce(trial: RunningTrial, limits: Limits) -> None:
+    """Ends a process that gives no sign of life or holds too much memory."""
+    if trial.finished or trial.failed or trial.killed_because or not trial.process.is_alive():
+        return
+    silent = time.monotonic() - trial.last_sign
+    left = max(0.0, trial.task.spec.budget_sec - trial.submission_time)
+    allowed = 10 * limits.grace_sec if trial.phase == "evaluate" else limits.grace_sec + left
+    if silent > allowed:
+        detail = f"no sign of life for {silent:.0f} s in phase {trial.phase} after step {trial.step}; ended"
+        _kill(trial, StopReason.HUNG, detail)
+        return
+    memory = _resident_bytes(trial.process.pid)
+    if limits.memory_bytes is not None and memory > limits.memory_bytes:
+        detail = f"held {memory / 2**30:.1f} GiB, the limit is {limits.memory_bytes / 2**30:.1f} GiB; ended"
+        _kill(trial, StopReason.OUT_OF_MEMORY, detail)
+
+
+def _kill(trial: RunningTrial, reason: StopReason, detail: str) -> None:
+    trial.killed_because = (reason, detail)
+    trial.process.kill()
+
+
+def _resident_bytes(pid: int | None) -> int:
+    try:
+        return psutil.Process(pid).memory_info().rss
+    except psutil.Error:
+        return 0
+
+
+def make_record(trial: RunningTrial) -> TrialRecord:
+    """The record of a trial whose process has ended."""
+    spec = trial.task.spec
+    common: dict[str, Any] = {
+        "spec": spec,
+        "digest": trial.digest,
+        "machine": machine_facts(),
+        "started_at": trial.started_at,
+    }
+    if trial.finished is not None and trial.killed_because is None:
+        outcome = dict(trial.finished)
+        crossing = outcome.pop("crossing")
+        return TrialRecord(**common, **outcome, crossing=Crossing(**crossing) if crossing else None)
+    failure = dict(trial.failed or _death(trial))
+    return TrialRecord(
+        **common,
+        stop_reason=failure["stop_reason"],
+        stop_detail=failure["stop_detail"],
+        traceback=failure["traceback"],
+        steps=trial.step,
+        crossing=None,
+        batch_size=0,
+        segments={"unknown": time.monotonic() - trial.started},
+        wall_sec=time.monotonic() - trial.started,
+        peak_memory_bytes=0,
+    )
+
+
+def _death(trial: RunningTrial) -> dict[str, Any]:
+    """Reason and log's end for a process that died without a word."""
+    code = trial.process.exitcode or 0
+    if trial.killed_because:
+        reason, detail = trial.killed_because
+    elif code < 0:
+        reason = StopReason.KILLED
+        detail = f"killed by {signal.Signals(-code).name} in phase {trial.phase} after step {trial.step}"
+    else:
+        reason = StopReason.CRASHED
+        detail = f"the process ended with exit code {code} in phase {trial.phase} after step {trial.step}"
+    lines = trial.log.read_text(errors="replace").splitlines() if trial.log.exists() else []
+    return {"stop_reason": reason, "stop_detail": detail, "traceback": "\n".join(lines[-TRACEBACK_LINES:])}

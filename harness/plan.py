@@ -1,0 +1,251 @@
+"""Suite and rulesets to the list of trials, each with a digest of everything that could change its outcome.
+
+The results are the ledger: a planned trial is done when a record with its digest lies in its folder, so that reissuing
+a command runs exactly what is missing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import functools
+import importlib.metadata
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness import __version__
+from harness.entry import Entry, find_entry
+from harness.errors import UsageError
+from harness.seeds import derive, digest
+from harness.spec import Framework, Workload
+from harness.suite import Request
+from harness.trial import TrialTask
+from harness.tuning import RULESETS, Ruleset, sample
+from harness.workloads import make_workload
+from results.record import TrialKey, TrialRecord, TrialSpec
+from results.store import TRIAL_FILE, read_trial, trial_folder
+
+
+@dataclasses.dataclass(frozen=True)
+class PlannedTrial:
+    task: TrialTask
+    digest: str
+
+    @property
+    def key(self) -> TrialKey:
+        return self.task.spec.key
+
+
+class Status(enum.StrEnum):
+    """``failed`` trials have a record and count as run; ``stale`` ones have a record made under other conditions."""
+
+    DONE = "done"
+    MISSING = "missing"
+    STALE = "stale"
+    FAILED = "failed"
+
+
+@dataclasses.dataclass(frozen=True)
+class PlannedStatus:
+    trial: PlannedTrial
+    status: Status
+    why: str = ""
+    record: TrialRecord | None = None
+
+
+def plan_trials(request: Request) -> list[PlannedTrial]:
+    """All trials of a request, in the order in which they should run.
+
+    Within a study and workload the submissions take turns, in an order that is reversed from one trial to the next
+    (A B, B A, ...), so that a machine that drifts cannot favour one.
+
+    Raises:
+      UsageError: an unknown name, an entry outside the suite's track, ruleset or framework, a workload without target.
+    """
+    workloads = [make_workload(name, request.scale, request.data_dir) for name in request.workloads]
+    competitors = _competitors(request)
+    ruleset = RULESETS[request.ruleset]
+    planned: list[PlannedTrial] = []
+    for study in range(1, request.studies + 1):
+        for workload in workloads:
+            points = [_points(request, entry, ruleset, study) for entry, _ in competitors]
+            for trial in range(1, max(map(len, points)) + 1):
+                turn = [
+                    _planned(request, ruleset, workload, entry, framework, study, trial, found[trial - 1])
+                    for (entry, framework), found in zip(competitors, points, strict=True)
+                    if trial <= len(found)
+                ]
+                planned += turn if (study + trial) % 2 == 0 else reversed(turn)
+    return planned
+
+
+def _competitors(request: Request) -> list[tuple[Entry, Framework]]:
+    found: dict[str, tuple[Entry, Framework]] = {}
+    for reference, wanted in request.submissions:
+        entry = find_entry(reference, request.search_space)
+        if request.ruleset not in entry.rulesets:
+            lacks = "search_space" if request.ruleset == "external" else "defaults"
+            raise UsageError(
+                f"submission {entry.name} cannot run under the {request.ruleset} ruleset: it has no {lacks}"
+            )
+        if entry.track not in ("algoperf", request.track) and request.track != "open":
+            raise UsageError(
+                f"submission {entry.name} belongs to track {entry.track}, the suite to {request.track}; "
+                f"run it with --track {entry.track} or --track open"
+            )
+        for framework in _frameworks(entry, wanted):
+            name = entry.competitor(framework)
+            if name in found and found[name][0].path != entry.path:
+                raise UsageError(
+                    f"two submissions are called {name}: {found[name][0].path} and {entry.path}; rename one"
+                )
+            found[name] = (entry, framework)
+    if not found:
+        raise UsageError("no submission is named; give --submission NAME, see `timetrial list submissions`")
+    return list(found.values())
+
+
+def _frameworks(entry: Entry, wanted: Framework | None) -> tuple[Framework, ...]:
+    if wanted is None:
+        return entry.frameworks
+    if wanted not in entry.frameworks:
+        raise UsageError(f"submission {entry.name} has no {wanted} version; it has: {', '.join(entry.frameworks)}")
+    return (wanted,)
+
+
+def _points(request: Request, entry: Entry, ruleset: Ruleset, study: int) -> Sequence[Mapping[str, Any] | None]:
+    if ruleset.name == "self_tuning" or entry.search_space is None:
+        return [None]
+    return sample(entry.search_space, request.trials, derive(seed=request.seed, study=study))
+
+
+def _planned(
+    request: Request,
+    ruleset: Ruleset,
+    workload: Workload,
+    entry: Entry,
+    framework: Framework,
+    study: int,
+    trial: int,
+    point: Mapping[str, Any] | None,
+) -> PlannedTrial:
+    target = workload.target
+    settings = workload.base_settings
+    spec = TrialSpec(
+        key=TrialKey(entry.competitor(framework), workload.full_name, framework, study, trial),
+        base_workload=workload.name,
+        variant=workload.variant,
+        scale=workload.scale,
+        workload_version=workload.version,
+        ruleset=ruleset.name,
+        track=request.track,
+        hyperparameters=point,
+        seed=derive(seed=request.seed, workload=workload.full_name, study=study, trial=trial),
+        entry_digest=entry.digest,
+        metric=workload.metric.name,
+        direction=workload.metric.direction,
+        validation_target=target.validation,
+        test_target=target.test,
+        budget_sec=request.budget_sec or settings.max_runtime_sec * ruleset.budget_factor,
+        max_steps=request.max_steps,
+        step_hint=settings.step_hint,
+        eval_period_sec=settings.eval_period_sec,
+        eval_period_steps=settings.eval_period_steps,
+        threads=request.threads,
+        versions=versions(framework),
+    )
+    data_dir = request.data_dir.resolve() if request.data_dir else None  # the trial runs in a folder of its own
+    return PlannedTrial(TrialTask(spec, entry, data_dir), spec_digest(spec))
+
+
+def spec_digest(spec: TrialSpec) -> str:
+    """A trial's identity."""
+    return digest(dataclasses.asdict(spec))
+
+
+_DISTRIBUTIONS: Mapping[str, tuple[str, ...]] = {
+    "torch": ("torch", "numpy", "schedulefree"),
+    "jax": ("jax", "jaxlib", "optax", "numpy"),
+}
+
+
+@functools.cache
+def versions(framework: Framework) -> dict[str, str]:
+    """Versions that could change a trial's outcome, read without importing the framework."""
+    found = {name: importlib.metadata.version(name) for name in _DISTRIBUTIONS[framework]}
+    return {"timetrial": __version__, "python": platform.python_version(), **found}
+
+
+def plan_status(planned: Sequence[PlannedTrial], out: Path) -> list[PlannedStatus]:
+    """What is done, missing, stale (and why) or failed in a results folder.
+
+    Raises:
+      StoreError: a record is damaged.
+    """
+    return [_status(trial, trial_folder(out, trial.key)) for trial in planned]
+
+
+def _status(trial: PlannedTrial, folder: Path) -> PlannedStatus:
+    if not (folder / TRIAL_FILE).exists():
+        return PlannedStatus(trial, Status.MISSING)
+    record = read_trial(folder)
+    if record.digest != trial.digest:
+        return PlannedStatus(trial, Status.STALE, "; ".join(_differences(record.spec, trial.task.spec)), record)
+    if record.stop_reason.failed:
+        return PlannedStatus(trial, Status.FAILED, f"{record.stop_reason}: {record.stop_detail}", record)
+    return PlannedStatus(trial, Status.DONE, record=record)
+
+
+def _differences(recorded: TrialSpec, wanted: TrialSpec) -> Iterator[str]:
+    """``seed: recorded 1, now 2`` for every field that differs."""
+    before, now = dataclasses.asdict(recorded), dataclasses.asdict(wanted)
+    for name in now:
+        if digest(before[name]) != digest(now[name]):
+            old, new = before[name], now[name]
+            if isinstance(new, Mapping) and isinstance(old, Mapping):
+                keys = [k for k in {**old, **new} if old.get(k) != new.get(k)]
+                old, new = {k: old.get(k) for k in keys}, {k: new.get(k) for k in keys}
+            yield f"{name}: recorded {_brief(old)}, now {_brief(new)}"
+
+
+def _brief(value: Any) -> str:
+    text = str(value)
+    return f"{text[:12]}..." if isinstance(value, str) and len(text) > 40 else text
+
+
+@dataclasses.dataclass(frozen=True)
+class Price:
+    """What the missing trials cost: expected from recorded ones where there are any, at most by their budgets.
+
+    Seconds of wall time with ``jobs`` at a time; ``known`` of ``trials`` are priced from records.
+    """
+
+    trials: int
+    known: int
+    expected_sec: float
+    at_most_sec: float
+
+
+EVALUATION_ALLOWANCE = 1.3
+"""Wall time over submission time that an unrecorded trial is priced at: start-up and evaluation come on top."""
+
+
+def price(statuses: Sequence[PlannedStatus], jobs: int) -> Price:
+    """Prices the missing trials."""
+    recorded: dict[tuple[str, ...], list[float]] = {}
+    for status in statuses:
+        if status.status is Status.DONE and status.record is not None:
+            key = status.trial.key
+            for group in ((key.submission, key.workload), (key.workload, key.framework)):
+                recorded.setdefault(group, []).append(status.record.wall_sec)
+    missing = [s.trial for s in statuses if s.status is Status.MISSING]
+    expected, at_most, known = 0.0, 0.0, 0
+    for trial in missing:
+        key, budget = trial.key, trial.task.spec.budget_sec * EVALUATION_ALLOWANCE
+        seen = recorded.get((key.submission, key.workload)) or recorded.get((key.workload, key.framework))
+        known += seen is not None
+        expected += sorted(seen)[len(seen) // 2] if seen else budget
+        at_most += budget
+    return Price(len(missing), known, expected / jobs, at_most / jobs)

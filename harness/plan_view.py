@@ -1,0 +1,57 @@
+"""What ``timetrial plan`` shows, for programs and for people."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.plan import PlannedStatus, Price, Status
+from harness.progress import format_seconds
+from harness.suite import Request
+
+
+def plan_report(
+    request: Request, out: Path, statuses: Sequence[PlannedStatus], cost: Price, jobs: int
+) -> dict[str, Any]:
+    """The plan of one ruleset for programs."""
+    counts = collections.Counter(status.status for status in statuses)
+    return {
+        "ruleset": request.ruleset,
+        "track": request.track,
+        "out": str(out),
+        "jobs": jobs,
+        "trials": len(statuses),
+        "counts": {status.value: counts[status] for status in Status},
+        "expected_sec": cost.expected_sec,
+        "at_most_sec": cost.at_most_sec,
+        "priced_from_records": cost.known,
+        "items": [
+            {
+                "folder": status.trial.key.folder,
+                "status": status.status.value,
+                "why": status.why,
+                "hyperparameters": status.trial.task.spec.hyperparameters,
+            }
+            for status in statuses
+        ],
+    }
+
+
+def plan_text(report: Mapping[str, Any]) -> str:
+    """The plan of one ruleset for people."""
+    counts = ", ".join(f"{count} {name}" for name, count in report["counts"].items() if count)
+    lines = [f"{report['ruleset']} ruleset into {report['out']}: {report['trials']} trials ({counts})"]
+    missing = report["counts"]["missing"]
+    if missing:
+        at_most = f"at most {format_seconds(report['at_most_sec'])} with {report['jobs']} at a time, by the budgets"
+        known = report["priced_from_records"]
+        about = (
+            f"about {format_seconds(report['expected_sec'])} ({known} of {missing} priced from records), "
+            if known
+            else ""
+        )
+        lines.append(f"missing: {about}{at_most}")
+    lines += [f"  {item['status']}: {item['folder']}: {item['why']}" for item in report["items"] if item["why"]]
+    return "\n".join(lines)

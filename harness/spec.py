@@ -1,0 +1,439 @@
+"""The contract between the harness, workloads and submissions.
+
+Names, arguments and return values of the submission interface are AlgoPerf's (Dahl et al. 2023, arXiv 2306.07179),
+so that an entry written for AlgoPerf runs here as it is; ``init_model_params`` is timetrial's own addition.
+Workloads and submissions import this module and their framework, nothing else of the project's harness.
+"""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+import contextvars
+import dataclasses
+import functools
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, NoReturn, Protocol
+
+import numpy as np
+
+from harness.declarations import (
+    BASE,
+    FRAMEWORKS,
+    Direction,
+    EvalBatch,
+    Framework,
+    InitLaw,
+    Metric,
+    Parameter,
+    Scale,
+    Settings,
+    Target,
+    Variant,
+    WorkloadError,
+)
+from harness.errors import suggestion
+from harness.interface import (
+    OPTIONAL_SUBMISSION_FUNCTIONS,
+    SUBMISSION_FUNCTIONS,
+    TRACKS,
+    ForwardPassMode,
+    Hyperparameters,
+    LossType,
+    ModelAuxiliaryState,
+    ModelInitState,
+    OptimizerState,
+    ParameterContainer,
+    ParameterKey,
+    ParameterShapeTree,
+    ParameterType,
+    ParameterTypeTree,
+    RandomState,
+    Shape,
+    ShapeTuple,
+    Steps,
+    Tensor,
+    Timing,
+    TrainingCompleteError,
+    UpdateReturn,
+)
+
+__all__ = [
+    "BASE",
+    "FRAMEWORKS",
+    "OPTIONAL_SUBMISSION_FUNCTIONS",
+    "SUBMISSION_FUNCTIONS",
+    "TRACKS",
+    "Backend",
+    "Direction",
+    "EvalBatch",
+    "ForwardPassMode",
+    "Framework",
+    "Hyperparameters",
+    "InitLaw",
+    "InputQueue",
+    "LossType",
+    "Metric",
+    "ModelAuxiliaryState",
+    "ModelInitState",
+    "OptimizerState",
+    "Parameter",
+    "ParameterContainer",
+    "ParameterKey",
+    "ParameterShapeTree",
+    "ParameterType",
+    "ParameterTypeTree",
+    "RandomState",
+    "Scale",
+    "Settings",
+    "Shape",
+    "ShapeTuple",
+    "Steps",
+    "Target",
+    "Tensor",
+    "Timing",
+    "TrainingCompleteError",
+    "UpdateReturn",
+    "Variant",
+    "Workload",
+    "WorkloadError",
+    "capture_layers",
+    "record_layer",
+    "suggestion",
+    "target_records",
+    "targets_path",
+]
+
+
+class Backend(Protocol):
+    """What a framework module (``harness/frameworks``) does for a workload."""
+
+    framework: Framework
+
+    def init_model(self, workload: Workload, rng: RandomState, dropout_rate: float | None) -> ModelInitState: ...
+
+    def apply_model(
+        self,
+        workload: Workload,
+        params: ParameterContainer,
+        batch: Mapping[str, Tensor],
+        model_state: ModelAuxiliaryState,
+        mode: ForwardPassMode,
+        rng: RandomState,
+        update_batch_norm: bool,
+        dropout_rate: Any,
+    ) -> tuple[Tensor, ModelAuxiliaryState]: ...
+
+    def loss(
+        self, loss_type: LossType, labels: Tensor, logits: Tensor, mask: Tensor | None, label_smoothing: Any
+    ) -> dict[str, Tensor]: ...
+
+    def shapes_and_types(self, workload: Workload) -> tuple[ParameterShapeTree, ParameterTypeTree]: ...
+
+    def parameter_key(self, parameter: Parameter) -> str: ...
+
+    def export_parameters(self, workload: Workload, params: ParameterContainer) -> dict[str, np.ndarray]: ...
+
+    def import_parameters(
+        self, workload: Workload, params: ParameterContainer, values: Mapping[str, np.ndarray]
+    ) -> ParameterContainer: ...
+
+    def layer_outputs(
+        self, workload: Workload, params: ParameterContainer, model_state: ModelAuxiliaryState, batch: Mapping
+    ) -> dict[str, np.ndarray]: ...
+
+
+class Workload(abc.ABC):
+    """What is trained. A folder ``workloads/<name>/workload.py`` defines one subclass; its class attributes and the
+    abstract methods are framework-neutral numpy. The harness binds a framework, and hands the object to submissions,
+    which see AlgoPerf's attributes and methods. Compared and hashed by identity (jax entries pass it as a static
+    argument).
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    """Raised whenever a change could move a result."""
+    summary: ClassVar[str]
+    loss_type: ClassVar[LossType]
+    metric: ClassVar[Metric]
+    settings: ClassVar[Mapping[Scale, Settings]]
+    variants: ClassVar[Mapping[str, Variant]] = {}
+
+    def __init__(
+        self,
+        variant: str = BASE,
+        scale: Scale = "mini",
+        data_dir: Path | None = None,
+        step_hint: int | None = None,
+    ) -> None:
+        if scale not in self.settings:
+            raise WorkloadError(f"workload {self.name} has no scale {scale!r}; it has: {', '.join(self.settings)}")
+        if variant != BASE and variant not in self.variants:
+            known = ", ".join([BASE, *self.variants])
+            raise WorkloadError(f"workload {self.name} has no variant {variant!r}; it has: {known}")
+        self.variant = variant
+        self.scale: Scale = scale
+        self.data_dir = data_dir
+        declared = self.settings[scale]
+        self.base_settings = dataclasses.replace(declared, step_hint=step_hint) if step_hint else declared
+        override = self.variants[variant].model if variant != BASE else {}
+        self.model_config: Mapping[str, Any] = {**self.base_settings.model, **override}
+        self.dropout_rate: Any = self.base_settings.dropout_rate
+        self.metrics_logger: Any = None
+        self._backend: Backend | None = None
+
+    # ---- what a subclass defines ----
+
+    @abc.abstractmethod
+    def parameters(self) -> Sequence[Parameter]:
+        """The model's trainable tensors in the order of the forward pass, for this variant and scale."""
+
+    @abc.abstractmethod
+    def load_split(self, split: str) -> Mapping[str, np.ndarray]:
+        """Arrays ``inputs``, ``targets`` (and optionally ``weights``) of a split, first axis the example.
+
+        Splits are ``train``, ``eval_train``, ``validation`` and ``test``. Deterministic: it depends on the workload's
+        version and data configuration only, never on the trial's seed.
+
+        Raises:
+          WorkloadError: the data is not there.
+        """
+
+    def evaluate(self, batches: Iterable[EvalBatch]) -> dict[str, float]:
+        """Metrics of one split, by bare name; must contain ``self.metric.name``."""
+        summed = n_valid = 0.0
+        for batch in batches:
+            summed += batch.loss_summed
+            n_valid += batch.n_valid
+        return {"loss": summed / n_valid if n_valid else float("nan")}
+
+    # ---- identity and numbers ----
+
+    @property
+    def full_name(self) -> str:
+        """AlgoPerf's name: the workload, with the variant behind an underscore."""
+        return self.name if self.variant == BASE else f"{self.name}_{self.variant}"
+
+    @property
+    def target(self) -> Target:
+        """Targets of this variant and scale.
+
+        Raises:
+          WorkloadError: none is set.
+        """
+        found = self._declared_target()
+        if found is None:
+            raise WorkloadError(
+                f"{self.full_name} ({self.scale}) has no target; set one with "
+                f"`timetrial targets {self.name} --variant {self.variant}`"
+            )
+        return found
+
+    @property
+    def has_target(self) -> bool:
+        return self._declared_target() is not None
+
+    def _declared_target(self) -> Target | None:
+        if self.variant == BASE and self.base_settings.target is not None:
+            return self.base_settings.target
+        if self.scale == "full":
+            return self.variants[self.variant].full_target if self.variant != BASE else None
+        recorded = target_records(self.name)
+        entry = recorded.get("variants", {}).get(self.variant)
+        if entry is None:
+            return None
+        path = targets_path(self.name)
+        for name in ("name", "direction"):
+            known, mine = recorded.get("metric", {}).get(name), getattr(self.metric, name)
+            if known != mine:
+                raise WorkloadError(
+                    f"{path}: metric.{name}: the targets were set for {known!r}, the workload declares {mine!r}; "
+                    f"rerun `timetrial targets {self.name} --write`"
+                )
+        if not {"validation", "test"} <= entry.keys():
+            raise WorkloadError(
+                f"{path}: variants.{self.variant}: needs the keys validation and test; restore the file"
+            )
+        return Target(entry["validation"], entry["test"])
+
+    @property
+    def num_parameters(self) -> int:
+        return sum(parameter.size for parameter in self.parameters())
+
+    # ---- AlgoPerf's attributes ----
+
+    @property
+    def step_hint(self) -> int:
+        return self.base_settings.step_hint
+
+    @property
+    def max_allowed_runtime_sec(self) -> float:
+        return self.base_settings.max_runtime_sec
+
+    @property
+    def eval_period_time_sec(self) -> float:
+        return self.base_settings.eval_period_sec
+
+    @property
+    def eval_batch_size(self) -> int:
+        return self.base_settings.eval_batch_size
+
+    @property
+    def target_metric_name(self) -> str:
+        return self.metric.name
+
+    @property
+    def validation_target_value(self) -> float:
+        return self.target.validation
+
+    @property
+    def test_target_value(self) -> float:
+        """The test target; for a workload without one, a value that every result reaches."""
+        test = self.target.test
+        return test if test is not None else float("-inf" if self.metric.direction == "maximize" else "inf")
+
+    def _split_size(self, split: str) -> int:
+        return self.base_settings.splits[split]
+
+    num_train_examples = property(functools.partial(_split_size, split="train"))
+    num_eval_train_examples = property(functools.partial(_split_size, split="eval_train"))
+    num_validation_examples = property(functools.partial(_split_size, split="validation"))
+    num_test_examples = property(functools.partial(_split_size, split="test"))
+
+    @property
+    def param_shapes(self) -> ParameterShapeTree:
+        return self._bound.shapes_and_types(self)[0]
+
+    @property
+    def model_params_types(self) -> ParameterTypeTree:
+        return self._bound.shapes_and_types(self)[1]
+
+    def is_output_params(self, param_key: ParameterKey) -> bool:
+        """Whether ``param_key`` (the framework's dotted name of a parameter or module) is of the output layer."""
+        names = [self._bound.parameter_key(p) for p in self.parameters() if p.is_output]
+        return any(name == param_key or name.startswith(f"{param_key}.") for name in names)
+
+    def has_reached_validation_target(self, eval_result: Mapping[str, float]) -> bool:
+        value = eval_result[f"validation/{self.metric.name}"]
+        return self.metric.reached(value, self.target.validation)
+
+    def has_reached_test_target(self, eval_result: Mapping[str, float]) -> bool:
+        test = self.target.test
+        value = eval_result[f"test/{self.metric.name}"]
+        return test is None or self.metric.reached(value, test)
+
+    def attach_metrics_logger(self, metrics_logger: Any) -> None:
+        self.metrics_logger = metrics_logger
+
+    # ---- AlgoPerf's methods, by the bound framework ----
+
+    def bind(self, backend: Backend) -> Workload:
+        """Chooses the framework; returns self."""
+        self._backend = backend
+        return self
+
+    @property
+    def _bound(self) -> Backend:
+        if self._backend is None:
+            raise WorkloadError(f"workload {self.full_name} is not bound to a framework; call bind() first")
+        return self._backend
+
+    def init_model_fn(
+        self, rng: RandomState, dropout_rate: float | None = None, aux_dropout_rate: float | None = None
+    ) -> ModelInitState:
+        """Fresh parameters and model state. The same ``rng`` gives the same values in both frameworks."""
+        return self._bound.init_model(self, rng, dropout_rate)
+
+    def model_fn(
+        self,
+        params: ParameterContainer,
+        augmented_and_preprocessed_input_batch: Mapping[str, Tensor],
+        model_state: ModelAuxiliaryState,
+        mode: ForwardPassMode,
+        rng: RandomState,
+        update_batch_norm: bool,
+        dropout_rate: Any = None,
+    ) -> tuple[Tensor, ModelAuxiliaryState]:
+        """Logits of a batch and the new model state."""
+        return self._bound.apply_model(
+            self,
+            params,
+            augmented_and_preprocessed_input_batch,
+            model_state,
+            mode,
+            rng,
+            update_batch_norm,
+            dropout_rate,
+        )
+
+    def loss_fn(
+        self,
+        label_batch: Tensor,
+        logits_batch: Tensor,
+        mask_batch: Tensor | None = None,
+        label_smoothing: Any = 0.0,
+    ) -> dict[str, Tensor]:
+        """``summed`` and ``n_valid_examples`` (scalars) and ``per_example`` (losses before the sum)."""
+        return self._bound.loss(self.loss_type, label_batch, logits_batch, mask_batch, label_smoothing)
+
+    # ---- for initializers ----
+
+    def export_parameters(self, params: ParameterContainer) -> dict[str, np.ndarray]:
+        """Values by declared name, in the declared (jax) layout."""
+        return self._bound.export_parameters(self, params)
+
+    def import_parameters(self, params: ParameterContainer, values: Mapping[str, np.ndarray]) -> ParameterContainer:
+        """``params`` with the given values (declared names and layout); unnamed parameters keep theirs."""
+        return self._bound.import_parameters(self, params, values)
+
+    def layer_outputs(
+        self, params: ParameterContainer, model_state: ModelAuxiliaryState, batch: Mapping[str, Tensor]
+    ) -> dict[str, np.ndarray]:
+        """Outputs of every layer that owns a kernel, by the kernel's declared name, before the activation."""
+        return self._bound.layer_outputs(self, params, model_state, batch)
+
+    def _build_input_queue(self, *_: Any, **__: Any) -> NoReturn:
+        raise WorkloadError("_build_input_queue is the harness's; a submission draws from its input_queue")
+
+
+@functools.cache
+def target_records(workload_name: str) -> Mapping[str, Any]:
+    """The committed output of ``timetrial targets`` for a workload; empty when there is none."""
+    path = targets_path(workload_name)
+    if not path.exists():
+        return {}
+    try:
+        return json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise WorkloadError(
+            f"{path}:{error.lineno}: not JSON ({error.msg}); restore it or rerun `timetrial targets`"
+        ) from None
+
+
+def targets_path(workload_name: str) -> Path:
+    return Path(__file__).resolve().parent.parent / "workloads" / workload_name / "targets.json"
+
+
+InputQueue = Iterator[dict[str, Tensor]]
+
+_captured: contextvars.ContextVar[dict[str, Any] | None] = contextvars.ContextVar("captured", default=None)
+
+
+def record_layer(kernel_name: str, output: Tensor) -> None:
+    """Called by functional (jax) layers with their output before the activation; kept only inside capture_layers."""
+    captured = _captured.get()
+    if captured is not None:
+        captured[kernel_name] = output
+
+
+@contextlib.contextmanager
+def capture_layers() -> Iterator[dict[str, Any]]:
+    """Collects what ``record_layer`` is told, by the kernel's declared name, in the order of the forward pass."""
+    outputs: dict[str, Any] = {}
+    token = _captured.set(outputs)
+    try:
+        yield outputs
+    finally:
+        _captured.reset(token)

@@ -1,0 +1,157 @@
+"""Suites: what to run, as a YAML file, and the request that a suite or a command line becomes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal, get_args
+
+import pydantic
+
+from harness.config import Document, load_document, validate
+from harness.entry import entry_names, find_entry
+from harness.errors import UsageError, suggestion, unknown
+from harness.spec import TRACKS, Framework, Scale
+from harness.tuning import RULESETS, RulesetName
+from harness.workloads import make_workload, workload_names
+
+ALL = "all"
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """One ruleset's part of what a user asked to run.
+
+    Attributes:
+      workloads: full names.
+      submissions: references (name or path), each with a framework, or None for all that the entry has.
+      ruleset, studies, trials: trials count per study.
+      track, scale, seed, threads: of every trial.
+      budget_sec: replaces the workloads' budgets; None keeps them.
+      max_steps: limit on steps; None for none.
+      data_dir: where data lies or is cached; None for the default.
+      search_space: replaces the entries' search spaces.
+    """
+
+    workloads: tuple[str, ...]
+    submissions: tuple[tuple[str, Framework | None], ...]
+    ruleset: RulesetName
+    studies: int
+    trials: int
+    track: str = "algoperf"
+    scale: Scale = "mini"
+    seed: int = 0
+    threads: int = 1
+    budget_sec: float | None = None
+    max_steps: int | None = None
+    data_dir: Path | None = None
+    search_space: Path | None = None
+
+
+class _SubmissionItem(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid")
+    name: str
+    framework: Framework | None = None
+
+
+class Suite(pydantic.BaseModel):
+    """A suite file's content; ``all`` stands for every workload (base variants) or every ready entry."""
+
+    model_config = pydantic.ConfigDict(extra="forbid")
+    name: str
+    summary: str = ""
+    scale: Scale = "mini"
+    rulesets: list[RulesetName] = pydantic.Field(min_length=1)
+    track: Literal["algoperf", "initializers", "finetuning", "open"] = "algoperf"
+    studies: int = pydantic.Field(default=3, ge=1)
+    trials: int = pydantic.Field(default=5, ge=1)
+    seed: int = pydantic.Field(default=0, ge=0)
+    workloads: Literal["all"] | list[str]
+    submissions: Literal["all"] | list[str | _SubmissionItem]
+
+
+def suites_folder() -> Path:
+    return Path(__file__).parent / "suites"
+
+
+def suite_names() -> tuple[str, ...]:
+    return tuple(sorted(path.stem for path in suites_folder().glob("*.yaml")))
+
+
+def load_suite(reference: str) -> Suite:
+    """A suite by name (``quick``) or path.
+
+    Raises:
+      UsageError: there is no such suite, or it is malformed (file, line and key are named).
+    """
+    path = suites_folder() / f"{reference}.yaml" if reference in suite_names() else Path(reference)
+    if not path.is_file():
+        if path.suffix or "/" in reference:
+            raise UsageError(
+                f"there is no file {reference}; give a path that exists, or one of: {', '.join(suite_names())}"
+            )
+        raise unknown("suite", reference, suite_names())
+    document = load_document(path)
+    suite = validate(document, Suite)
+    _check_names(document, suite)
+    return suite
+
+
+def _check_names(document: Document, suite: Suite) -> None:
+    for kind in ("workloads", "submissions"):
+        items = getattr(suite, kind)
+        for index, item in enumerate(items if isinstance(items, list) else []):
+            name = item if isinstance(item, str) else item.name
+            try:
+                make_workload(name, suite.scale) if kind == "workloads" else find_entry(name)
+            except UsageError as error:
+                raise document.error((kind, index), str(error)) from None
+
+
+def requests_of(suite: Suite) -> list[Request]:
+    """One request per ruleset of a suite. Under ``all``, entries that cannot run under a ruleset are left out."""
+    names = suite.workloads if isinstance(suite.workloads, list) else list(workload_names())
+    return [
+        Request(
+            workloads=tuple(names),
+            submissions=tuple(_submissions(suite, ruleset)),
+            ruleset=ruleset,
+            studies=suite.studies,
+            trials=RULESETS[ruleset].trials if ruleset == "self_tuning" else suite.trials,
+            track=suite.track,
+            scale=suite.scale,
+            seed=suite.seed,
+        )
+        for ruleset in suite.rulesets
+    ]
+
+
+def _submissions(suite: Suite, ruleset: RulesetName) -> Iterable[tuple[str, Framework | None]]:
+    if isinstance(suite.submissions, list):
+        for item in suite.submissions:
+            yield (item, None) if isinstance(item, str) else (item.name, item.framework)
+        return
+    for name in entry_names():
+        entry = find_entry(name)
+        if ruleset in entry.rulesets and (entry.track in ("algoperf", suite.track) or suite.track == "open"):
+            yield name, None
+
+
+def check_ruleset(name: str) -> RulesetName:
+    """``self-tuning`` and ``self_tuning`` both name the second ruleset.
+
+    Raises:
+      UsageError: there is no such ruleset.
+    """
+    found = name.replace("-", "_")
+    for known in get_args(RulesetName):
+        if found == known:
+            return known
+    raise UsageError(f"unknown ruleset {name!r}; {suggestion(found, RULESETS)}")
+
+
+def check_track(name: str) -> str:
+    if name not in TRACKS:
+        raise unknown("track", name, TRACKS)
+    return name

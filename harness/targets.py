@@ -1,0 +1,224 @@
+"""Targets of mini workloads by AlgoPerf's procedure (Dahl et al. 2023, section 4.4), scaled down.
+
+Several standard algorithms are searched quasi-randomly over a horizon shorter than the step hint; the best point is
+rerun with many seeds; the validation target is the median of their best validation values, the test target the worst
+test value, at the evaluation with the best validation value, among the runs that met the validation target.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from harness import __version__
+from harness.entry import Entry, find_entry
+from harness.errors import UsageError
+from harness.launch import run_trials
+from harness.machine import machine_facts
+from harness.plan import PlannedTrial, Status, plan_status, spec_digest, versions
+from harness.progress import Progress
+from harness.seeds import derive
+from harness.spec import BASE, Framework, Workload, target_records, targets_path
+from harness.trial import TrialTask
+from harness.tuning import sample
+from harness.workloads import workload_class
+from results.record import TrialKey, TrialRecord, TrialSpec
+from results.store import read_evaluations, read_trial, trial_folder, write_json_atomically, write_trial
+
+STANDARD_ALGORITHMS = ("nadamw_cosine", "adamw_linear", "nesterov_cosine")
+SIGNIFICANT_DIGITS = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class BestPoint:
+    """A run's best validation value, the test value at that evaluation, and what made it."""
+
+    validation: float
+    test: float
+    steps: int
+    algorithm: str
+    hyperparameters: Mapping[str, Any]
+    wall_sec: float
+
+
+def set_targets(
+    workload_name: str,
+    *,
+    variants: Sequence[str] = (),
+    algorithms: Sequence[str] = STANDARD_ALGORITHMS,
+    framework: Framework = "torch",
+    points: int = 6,
+    seeds: int = 10,
+    horizon: float = 0.75,
+    seed: int = 0,
+    jobs: int = 1,
+    out: Path | None = None,
+    data_dir: Path | None = None,
+    write: bool = False,
+) -> dict[str, dict[str, Any]]:
+    """Runs the procedure for variants of a workload; returns, by variant, the targets and the runs behind them.
+
+    Finished runs in ``out`` are not repeated. With ``write`` the result is merged into the workload's ``targets.json``.
+
+    Raises:
+      UsageError: an unknown name, or an algorithm without search space.
+    """
+    cls = workload_class(workload_name)
+    results: dict[str, dict[str, Any]] = {}
+    folder = (out or Path("runs/targets")) / workload_name
+    for variant in variants or (BASE, *cls.variants):
+        workload = cls(variant, "mini", data_dir, max(1, round(horizon * cls.settings["mini"].step_hint)))
+        results[variant] = _set_target(
+            _Runner(workload, framework, seed, jobs, folder, data_dir.resolve() if data_dir else None),
+            algorithms or STANDARD_ALGORITHMS,
+            points,
+            seeds,
+        )
+        results[variant]["horizon"] = horizon
+        if write:
+            _merge(workload, variant, results[variant])
+    return results
+
+
+@dataclasses.dataclass(frozen=True)
+class _Runner:
+    """Runs points of one workload without a target and reads their best values."""
+
+    workload: Workload
+    framework: Framework
+    seed: int
+    jobs: int
+    folder: Path
+    data_dir: Path | None
+
+    def run(self, runs: Sequence[tuple[Entry, Mapping[str, Any]]], phase: str) -> list[BestPoint]:
+        planned = [self._planned(entry, point, phase, i + 1) for i, (entry, point) in enumerate(runs)]
+        missing = [s.trial for s in plan_status(planned, self.folder) if s.status is not Status.DONE]
+
+        def keep(record: TrialRecord, evaluations: Sequence[Mapping[str, Any]]) -> None:
+            write_trial(self.folder, record, evaluations)
+
+        for split in ("train", "validation", "test"):
+            self.workload.load_split(split)
+        with Progress(Console(stderr=True), len(missing), self.jobs, {}) as progress:
+            run_trials([(t.task, t.digest) for t in missing], jobs=self.jobs, keep=keep, observer=progress)
+        return [self._best(trial) for trial in planned]
+
+    def _planned(self, entry: Entry, point: Mapping[str, Any], phase: str, index: int) -> PlannedTrial:
+        settings, workload = self.workload.base_settings, self.workload
+        key = TrialKey(f"{phase}-{entry.competitor(self.framework)}", workload.full_name, self.framework, 1, index)
+        spec = TrialSpec(
+            key=key,
+            base_workload=workload.name,
+            variant=workload.variant,
+            scale=workload.scale,
+            workload_version=workload.version,
+            ruleset="external",
+            track="algoperf",
+            hyperparameters=point,
+            seed=derive(seed=self.seed, workload=workload.full_name, phase=phase, index=index),
+            entry_digest=entry.digest,
+            metric=workload.metric.name,
+            direction=workload.metric.direction,
+            validation_target=None,
+            test_target=None,
+            budget_sec=10 * settings.max_runtime_sec,
+            max_steps=settings.step_hint,
+            step_hint=settings.step_hint,
+            eval_period_sec=settings.eval_period_sec,
+            eval_period_steps=settings.eval_period_steps,
+            threads=1,
+            versions=versions(self.framework),
+        )
+        return PlannedTrial(TrialTask(spec, entry, self.data_dir, test_every_evaluation=True), spec_digest(spec))
+
+    def _best(self, trial: PlannedTrial) -> BestPoint:
+        metric, spec = self.workload.metric, trial.task.spec
+        worst = float("-inf") if metric.direction == "maximize" else float("inf")
+        best = BestPoint(worst, worst, 0, trial.task.entry.name, spec.hyperparameters or {}, 0.0)
+        folder = trial_folder(self.folder, trial.key)
+        record = read_trial(folder)
+        if record.stop_reason.failed:
+            raise UsageError(f"{folder}: {record.stop_reason}: {record.stop_detail}; mend the cause and rerun")
+        for row in read_evaluations(folder):
+            value = row[f"validation/{metric.name}"]
+            if metric.better(value, best.validation):
+                best = dataclasses.replace(
+                    best,
+                    validation=value,
+                    test=row[f"test/{metric.name}"],
+                    steps=int(row["global_step"]),
+                    wall_sec=row["accumulated_submission_time"],
+                )
+        return best
+
+
+def _set_target(runner: _Runner, algorithms: Sequence[str], points: int, seeds: int) -> dict[str, Any]:
+    metric = runner.workload.metric
+    entries = [find_entry(name) for name in algorithms]
+    for entry in entries:
+        if entry.search_space is None:
+            raise UsageError(f"{entry.name} has no search space; choose algorithms that have one with --algorithm")
+    search = [
+        (entry, point)
+        for entry in entries
+        if entry.search_space is not None
+        for point in sample(entry.search_space, points, derive(seed=runner.seed, algorithm=entry.name))
+    ]
+    found = runner.run(search, "search")
+    sign = -1 if metric.direction == "maximize" else 1
+    order = sorted(range(len(found)), key=lambda i: sign * found[i].validation)
+    entry, point = search[order[0]]
+    reruns = runner.run([(entry, point)] * seeds, "rerun")
+    validation = _round(statistics.median(run.validation for run in reruns))
+    met = [run.test for run in reruns if metric.reached(run.validation, validation)]
+    test = _round(max(met, key=lambda value: sign * value)) if met else validation
+    return {
+        "validation": validation,
+        "test": test,
+        "algorithm": entry.name,
+        "framework": runner.framework,
+        "hyperparameters": dict(point),
+        "steps": runner.workload.step_hint,
+        "seeds": seeds,
+        "rerun_validation": sorted(_round(run.validation) for run in reruns),
+        "rerun_wall_sec": round(statistics.median(run.wall_sec for run in reruns), 2),
+        "search": [
+            {"algorithm": found[i].algorithm, "validation": _round(found[i].validation), **_rounded(search[i][1])}
+            for i in order
+        ],
+    }
+
+
+def _round(value: float) -> float:
+    return float(f"{value:.{SIGNIFICANT_DIGITS}g}")
+
+
+def _rounded(point: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _round(value) if isinstance(value, float) else value for name, value in point.items()}
+
+
+def _merge(workload: Workload, variant: str, result: Mapping[str, Any]) -> None:
+    path = targets_path(workload.name)
+    recorded = json.loads(path.read_text()) if path.exists() else {}
+    entries = {**recorded.get("variants", {}), variant: result}
+    write_json_atomically(
+        path,
+        {
+            "workload": workload.name,
+            "workload_version": workload.version,
+            "metric": dataclasses.asdict(workload.metric),
+            "scale": workload.scale,
+            "timetrial": __version__,
+            "machine_class": machine_facts()["class"],
+            "cpu": machine_facts()["cpu"],
+            "variants": entries,
+        },
+    )
+    target_records.cache_clear()

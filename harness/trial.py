@@ -1,0 +1,397 @@
+"""One trial from start to finish: the training loop, framework-neutral, in the process that :mod:`harness.worker` made.
+
+The protocol is AlgoPerf's: which function is called when, with which arguments, and what is on the clock. What happens
+is told to the parent process as messages; the parent writes the record.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import math
+import resource
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.clock import Clock
+from harness.data import InputQueue, evaluation_batches
+from harness.entry import Entry, InvalidSubmissionError, load_functions
+from harness.frameworks import TrialBackend, load
+from harness.seeds import derive, key_stream, key_words
+from harness.spec import TrainingCompleteError, Workload
+from harness.tuning import as_namedtuple
+from harness.workloads import make_workload
+from results.record import CPU, STEPS, WALL, Crossing, StopReason, TrialSpec
+
+SYNC_INTERVAL_SEC = 0.1
+"""Between evaluations the device is waited for about this often, so that the budget is checked against true time."""
+
+PATIENCE = 2
+"""Evaluations in a row that must be NaN or infinite before a trial counts as diverged."""
+
+Send = Callable[[str, Mapping[str, Any]], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class TrialTask:
+    """What a trial's process needs beside the spec.
+
+    Attributes:
+      spec: the trial's identity.
+      entry: the submission.
+      data_dir: where data lies or is cached; None for the default.
+      test_every_evaluation: evaluate the test split every time, not only at the end (for setting targets).
+    """
+
+    spec: TrialSpec
+    entry: Entry
+    data_dir: Path | None = None
+    test_every_evaluation: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How a trial ended, as far as its own process can tell."""
+
+    stop_reason: StopReason
+    stop_detail: str
+    steps: int
+    batch_size: int
+    crossing: Crossing | None
+    segments: Mapping[str, float]
+    wall_sec: float
+    peak_memory_bytes: int
+
+
+def run_trial(task: TrialTask, send: Send) -> Outcome:
+    """Runs one trial; ``send(kind, payload)`` gets ``progress`` and ``evaluation`` messages.
+
+    Raises:
+      InvalidSubmissionError: a submission function is missing or returns something else than the contract says.
+      Exception: whatever the submission raises.
+    """
+    clock = Clock()
+    backend = load(task.spec.key.framework)
+    backend.set_threads(task.spec.threads)
+    backend.seed_everything(derive(seed=task.spec.seed, stream="global"))
+    workload = make_workload(task.spec.key.workload, task.spec.scale, task.data_dir, task.spec.step_hint).bind(backend)
+    functions = load_functions(task.entry, task.spec.key.framework, defaults=task.spec.hyperparameters is None)
+    return TrainingLoop(task, send, clock, backend, workload, functions).run()
+
+
+def batch_size_of(functions: Any, workload: Workload) -> int:
+    """The submission's batch size for a workload.
+
+    At mini scale it is asked for ``<workload>_mini``; AlgoPerf's entries do not know that name, and their sizes are
+    meant for eight accelerators, so the workload's own mini size is used then. At full scale the variant's name is
+    tried before the base's, as AlgoPerf does.
+
+    Raises:
+      InvalidSubmissionError: the size is not a positive integer.
+    """
+    suffix = "" if workload.scale == "full" else f"_{workload.scale}"
+    for name in dict.fromkeys((f"{workload.full_name}{suffix}", f"{workload.name}{suffix}")):
+        try:
+            size = functions.get_batch_size(name)
+        except (ValueError, KeyError):
+            continue
+        if isinstance(size, bool) or not isinstance(size, int) or size <= 0:
+            raise InvalidSubmissionError(f"get_batch_size({name!r}) returned {size!r}; return a positive integer")
+        return size
+    return workload.base_settings.batch_size
+
+
+class TrainingLoop:
+    """A trial's state between steps; :func:`run_trial` is what drives it."""
+
+    def __init__(
+        self, task: TrialTask, send: Send, clock: Clock, backend: TrialBackend, workload: Workload, functions: Any
+    ) -> None:
+        self.spec, self.task, self.send = task.spec, task, send
+        self.clock, self.backend, self.workload, self.functions = clock, backend, workload, functions
+        self.hyperparameters = as_namedtuple(task.spec.hyperparameters)
+        self.batch_size = batch_size_of(functions, workload)
+        self.types = workload.model_params_types
+        self.takes_train_state = "train_state" in inspect.signature(functions.update_params).parameters
+        self.splits = {"train": workload.load_split("train")}
+        order = derive(seed=self.spec.seed, stream="data")
+        self.queue = InputQueue(self.splits["train"], self.batch_size, order, backend.to_framework)
+        self.keys = key_stream(derive(seed=self.spec.seed, stream="steps"), per_step=2)
+        self.eval_results: list[tuple[int, dict[str, float]]] = []
+        self.rows: list[dict[str, float]] = []
+        self.steps = 0
+        self.bad_evaluations = 0
+        self.synced_at, self.sync_every, self.last_sync_step = 0.0, 1, 0
+        self.last_eval_step, self.last_eval_time = 0, 0.0
+        self.crossing: Crossing | None = None
+
+    # ---- the loop ----
+
+    def run(self) -> Outcome:
+        """Initialises, and advances until there is a reason to stop."""
+        self.initialise()
+        stop = None
+        while stop is None:
+            stop = self.advance()
+        reason, detail = stop
+        return Outcome(
+            stop_reason=reason,
+            stop_detail=detail,
+            steps=self.steps,
+            batch_size=self.batch_size,
+            crossing=self.crossing,
+            segments=self.clock.segments(),
+            wall_sec=self.clock.elapsed(),
+            peak_memory_bytes=peak_memory_bytes(),
+        )
+
+    def initialise(self) -> None:
+        """Parameters, the submission's initializer and its optimizer state."""
+        self.params, self.model_state = self.workload.init_model_fn(self._key("model"))
+        self._progress("initialise")
+        with self.clock.segment("initialise"):
+            initializer = getattr(self.functions, "init_model_params", None)
+            if initializer is not None:
+                result = initializer(
+                    self.workload, self.params, self.model_state, self.hyperparameters, self.queue, self._key("init")
+                )
+                self.params, self.model_state = self._unpack("init_model_params", result, 2, container=0)
+            self.optimizer_state = self.functions.init_optimizer_state(
+                self.workload, self.params, self.model_state, self.hyperparameters, self._key("optimizer")
+            )
+            self._synchronize()
+        self._progress("train")
+
+    def advance(self) -> tuple[StopReason, str] | None:
+        """One step, and the evaluation or budget check that is due after it; returns why to stop, or None."""
+        complete = self._step()
+        due = complete is not None or self._evaluation_due()
+        if not due and not self._budget_check_due():
+            return None
+        self._synchronize()
+        self.clock.switch("log")
+        stop = self._exhausted() or (self._evaluate(final=complete is not None) if due else None) or complete
+        if stop is None:
+            self._progress("train")
+        return stop
+
+    def _exhausted(self) -> tuple[StopReason, str] | None:
+        used = self.clock.submission_time()
+        if used < self.spec.budget_sec:
+            return None
+        return StopReason.BUDGET_EXHAUSTED, f"{used:.1f} s used of {self.spec.budget_sec:.1f} s at step {self.steps}"
+
+    def _step(self) -> tuple[StopReason, str] | None:
+        """One update; returns why training is complete, or None while it goes on. Leaves the clock in the step's
+        segment: the caller waits for the device before it leaves that."""
+        first = self.steps == 0
+        data_key, update_key = map(self.backend.random_key, next(self.keys))
+        self.clock.switch("data_selection")
+        batch = self.functions.data_selection(
+            self.workload,
+            self.queue,
+            self.optimizer_state,
+            self.params,
+            self.model_state,
+            self.hyperparameters,
+            self.steps,
+            data_key,
+        )
+        self.clock.switch("first_step" if first else "step")
+        try:
+            result = self.functions.update_params(
+                workload=self.workload,
+                current_param_container=self.params,
+                current_params_types=self.types,
+                model_state=self.model_state,
+                hyperparameters=self.hyperparameters,
+                batch=batch,
+                loss_type=self.workload.loss_type,
+                optimizer_state=self.optimizer_state,
+                eval_results=self.eval_results,
+                global_step=self.steps,
+                rng=update_key,
+                **self._train_state(),
+            )
+        except TrainingCompleteError as error:
+            return StopReason.TRAINING_COMPLETE, str(error) or f"the submission ended training at step {self.steps}"
+        if first:
+            self.optimizer_state, self.params, self.model_state = self._unpack("update_params", result, 3, container=1)
+        else:
+            self.optimizer_state, self.params, self.model_state = result
+        self.steps += 1
+        if self.spec.max_steps is not None and self.steps >= self.spec.max_steps:
+            return StopReason.STEP_LIMIT, f"{self.steps} steps made, the limit"
+        return None
+
+    def _train_state(self) -> dict[str, Any]:
+        if not self.takes_train_state:
+            return {}
+        return {
+            "train_state": {
+                "validation_goal_reached": self.crossing is not None,
+                "test_goal_reached": False,
+                "is_time_remaining": True,
+                "last_eval_time": self.last_eval_time,
+                "training_complete": False,
+                "accumulated_submission_time": self.clock.submission_time(),
+            }
+        }
+
+    # ---- evaluation ----
+
+    def _evaluation_due(self) -> bool:
+        grid = self.spec.eval_period_steps
+        if grid is not None:
+            return self.steps % grid == 0
+        return (
+            self._budget_check_due() and self.clock.submission_time() - self.last_eval_time >= self.spec.eval_period_sec
+        )
+
+    def _evaluate(self, final: bool) -> tuple[StopReason, str] | None:
+        """Evaluates once per step at most; returns why to stop, or None."""
+        if self.last_eval_step == self.steps and self.rows:
+            return None
+        self._prepare_for_eval()
+        exhausted = self._exhausted()
+        if exhausted:
+            return exhausted
+        row = self._measure("validation")
+        value = row[f"validation/{self.spec.metric}"]
+        reached = self._reached(value)
+        wanted = reached or final or self.task.test_every_evaluation
+        if wanted and self.workload.num_test_examples:
+            row |= self._measure("test", row)
+        self._record(row)
+        if reached:
+            return StopReason.TARGET_REACHED, f"{self.spec.metric} {value:.6g} at step {self.steps}"
+        odd = [f"{k} is {x}" for k, x in sorted(row.items()) if k.startswith("validation/") and not math.isfinite(x)]
+        self.bad_evaluations = self.bad_evaluations + 1 if odd else 0
+        if self.bad_evaluations >= PATIENCE:
+            return StopReason.DIVERGED, f"{odd[0]} for {PATIENCE} evaluations in a row, last at step {self.steps}"
+        return None
+
+    def _prepare_for_eval(self) -> None:
+        prepare = getattr(self.functions, "prepare_for_eval", None)
+        if prepare is None:
+            return
+        with self.clock.segment("prepare_for_eval"):
+            result = prepare(
+                workload=self.workload,
+                current_param_container=self.params,
+                current_params_types=self.types,
+                model_state=self.model_state,
+                hyperparameters=self.hyperparameters,
+                loss_type=self.workload.loss_type,
+                optimizer_state=self.optimizer_state,
+                eval_results=self.eval_results,
+                global_step=self.steps,
+                rng=self._key("prepare"),
+            )
+            self.optimizer_state, self.params, self.model_state = self._unpack(
+                "prepare_for_eval", result, 3, container=1
+            )
+            self._synchronize()
+
+    def _measure(self, split: str, base: Mapping[str, float] | None = None) -> dict[str, float]:
+        """Metrics of a split, with the clocks' state in front when there is no ``base`` row."""
+        self._progress("evaluate")
+        row: dict[str, float] = {}
+        if base is None:
+            row = {STEPS: self.steps, WALL: self.clock.submission_time(), CPU: self.clock.submission_cpu_time()}
+            row["examples"] = self.queue.examples
+        with self.clock.segment("evaluate"):
+            if split not in self.splits:
+                self.splits[split] = self.workload.load_split(split)
+            batches = evaluation_batches(self.splits[split], self.workload.eval_batch_size)
+            found = self.workload.evaluate(
+                self.backend.evaluated(self.workload, self.params, self.model_state, batches)
+            )
+        return row | {f"{split}/{name}": value for name, value in found.items()}
+
+    def _record(self, row: dict[str, float]) -> None:
+        segments = self.clock.segments()
+        row |= {
+            "accumulated_eval_time": segments["evaluate"],
+            "accumulated_logging_time": segments["log"],
+            "total_duration": self.clock.elapsed(),
+            "score": row[WALL],
+            "preemption_count": 0,
+        }
+        self.rows.append(row)
+        self.last_eval_step, self.last_eval_time = self.steps, row[WALL]
+        seen = {name: value for name, value in row.items() if not name.startswith("test/")}
+        self.eval_results.append((self.steps, seen))
+        self.send("evaluation", row)
+        self._progress("train")
+
+    def _reached(self, value: float) -> bool:
+        target = self.spec.validation_target
+        if target is None or not self.workload.metric.reached(value, target):
+            return False
+        before = self.rows[-1] if self.rows else {}
+        self.crossing = Crossing(
+            wall=self.clock.submission_time(),
+            cpu=self.clock.submission_cpu_time(),
+            steps=self.steps,
+            previous_wall=before.get(WALL, 0.0),
+            previous_cpu=before.get(CPU, 0.0),
+            previous_steps=int(before.get(STEPS, 0)),
+        )
+        return True
+
+    # ---- helpers ----
+
+    def _key(self, stream: str) -> Any:
+        return self.backend.random_key(key_words(derive(seed=self.spec.seed, stream=stream), self.steps))
+
+    def _unpack(self, function: str, result: Any, size: int, container: int) -> tuple[Any, ...]:
+        """The result as a tuple, or an error that says what was returned instead."""
+        names = _RETURNS[size]
+        if not isinstance(result, tuple | list) or len(result) != size:
+            found = f"{len(result)} values" if isinstance(result, tuple | list) else type(result).__name__
+            raise InvalidSubmissionError(f"{function} returned {found}; return ({', '.join(names)})")
+        if not self.backend.is_container(result[container], self.params):
+            raise InvalidSubmissionError(
+                f"{function} returned {type(result[container]).__name__} as {names[container]}; "
+                "return a parameter container of the same kind and structure as the one it was given"
+            )
+        return tuple(result)
+
+    def _synchronize(self) -> None:
+        self.backend.synchronize(self.params, self.model_state, getattr(self, "optimizer_state", None))
+        steps = self.steps - self.last_sync_step
+        now = self.clock.elapsed()
+        if steps > 0:
+            per_step = max((now - self.synced_at) / steps, 1e-6)
+            self.sync_every = max(1, min(1000, int(SYNC_INTERVAL_SEC / per_step)))
+        self.synced_at, self.last_sync_step = now, self.steps
+
+    def _budget_check_due(self) -> bool:
+        return self.steps - self.last_sync_step >= self.sync_every
+
+    def _progress(self, phase: str) -> None:
+        last = self.rows[-1] if self.rows else {}
+        self.send(
+            "progress",
+            {
+                "phase": phase,
+                "step": self.steps,
+                "submission_time": self.clock.submission_time(),
+                "metric": last.get(f"validation/{self.spec.metric}"),
+            },
+        )
+
+
+_RETURNS = {
+    2: ("model_params", "model_state"),
+    3: ("optimizer_state", "current_param_container", "model_state"),
+}
+
+
+def peak_memory_bytes() -> int:
+    """Peak resident memory of this process."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,84 @@
+"""The process of one trial: takes its cores, runs the trial, tells the parent what happens.
+
+Processes are forked from a server that has imported the frameworks once, so that a trial starts in a fraction of a
+second. Nothing here writes results; the parent does, also when this process dies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import dataclasses
+import os
+import signal
+import sys
+import tempfile
+import traceback
+from collections.abc import Mapping, Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from results.record import StopReason
+
+TRACEBACK_LINES = 30
+_PR_SET_PDEATHSIG = 1
+_OUT_OF_MEMORY_SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory", "resource_exhausted")
+
+
+def main(task: Any, connection: Connection, cores: Sequence[int], log: Path) -> None:
+    """Entry point of the process; sends messages ``(kind, payload)`` and at the end ``finished`` or ``failed``."""
+    _die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cores)
+    _redirect_output(log)
+
+    def send(kind: str, payload: Mapping[str, Any]) -> None:
+        connection.send((kind, dict(payload)))
+
+    with tempfile.TemporaryDirectory(prefix="timetrial-") as folder, contextlib.chdir(folder):
+        try:
+            from harness.trial import run_trial
+
+            outcome = run_trial(task, send)
+        except BaseException as error:
+            send("failed", describe_failure(error))
+        else:
+            send("finished", dataclasses.asdict(outcome))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    connection.close()
+
+
+def describe_failure(error: BaseException) -> dict[str, Any]:
+    """Stop reason, one line and the traceback's end for an exception that ended a trial."""
+    from harness.entry import InvalidSubmissionError
+
+    lines = "".join(traceback.format_exception(error)).splitlines()
+    text = str(error).strip().partition("\n")[0]
+    if isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in _OUT_OF_MEMORY_SIGNS):
+        reason = StopReason.OUT_OF_MEMORY
+    elif isinstance(error, InvalidSubmissionError):
+        reason = StopReason.INVALID_SUBMISSION
+    else:
+        reason = StopReason.CRASHED
+    return {
+        "stop_reason": reason,
+        "stop_detail": f"{type(error).__name__}: {text}" if text else type(error).__name__,
+        "traceback": "\n".join(lines[-TRACEBACK_LINES:]),
+    }
+
+
+def _die_with_parent() -> None:
+    """Ends this process when the fork server dies, which it does with the command (Linux only)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _redirect_output(log: Path) -> None:
+    """Sends what a submission prints to a file, so that it cannot disturb the progress display."""
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)

@@ -1,0 +1,62 @@
+"""Finds workloads: every folder of the ``workloads`` package that holds a ``workload.py``."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from pathlib import Path
+
+import workloads as _package
+from harness.errors import UsageError, unknown
+from harness.spec import BASE, Scale, Workload
+
+SCALES: tuple[Scale, ...] = ("mini", "full")
+
+
+@functools.cache
+def workload_names() -> tuple[str, ...]:
+    folder = Path(_package.__path__[0])
+    return tuple(sorted(path.parent.name for path in folder.glob("*/workload.py")))
+
+
+def workload_class(name: str) -> type[Workload]:
+    """The class that defines a workload.
+
+    Raises:
+      UsageError: there is none of that name.
+    """
+    if name not in workload_names():
+        raise unknown("workload", name, workload_names())
+    return importlib.import_module(f"workloads.{name}.workload").WORKLOAD
+
+
+def split_name(full_name: str) -> tuple[str, str]:
+    """``criteo1tb_layernorm`` -> (``criteo1tb``, ``layernorm``); a bare name has the variant ``base``.
+
+    Raises:
+      UsageError: no workload, or no variant of it, has that name.
+    """
+    if full_name in workload_names():
+        return full_name, BASE
+    for name in sorted(workload_names(), key=len, reverse=True):
+        if full_name.startswith(f"{name}_"):
+            variant = full_name.removeprefix(f"{name}_")
+            known = workload_class(name).variants
+            if variant in known or variant == BASE:
+                return name, variant
+            raise unknown(f"variant of {name}", variant, known)
+    raise unknown("workload", full_name, workload_names())
+
+
+def make_workload(
+    full_name: str, scale: Scale = "mini", data_dir: Path | None = None, step_hint: int | None = None
+) -> Workload:
+    """A workload by its full name, for example ``mnist`` or ``criteo1tb_layernorm``.
+
+    Raises:
+      UsageError: unknown name or scale.
+    """
+    name, variant = split_name(full_name)
+    if scale not in SCALES:
+        raise UsageError(f"unknown scale {scale!r}; use mini or full")
+    return workload_class(name)(variant, scale, data_dir, step_hint)

@@ -1,0 +1,1 @@
+"""The format on disk: writing and reading trial folders."""

@@ -1,0 +1,210 @@
+"""What is recorded of one trial.
+
+A trial's folder holds ``eval_measurements.csv`` (one row per evaluation, AlgoPerf's column names and three of ours),
+``hparams.json`` (the hyperparameters alone, as AlgoPerf writes them) and ``trial.json``: a :class:`TrialRecord`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
+
+SCHEMA_VERSION = 1
+
+WALL, CPU, STEPS = "accumulated_submission_time", "accumulated_submission_cpu_time", "global_step"
+CLOCKS: Mapping[str, str] = {"wall": WALL, "cpu": CPU, "steps": STEPS}
+"""The clocks on which a score can be taken, and the evaluation column that holds each (seconds, seconds, steps)."""
+
+EVALUATION_COLUMNS = (
+    STEPS,
+    WALL,
+    CPU,
+    "accumulated_eval_time",
+    "accumulated_logging_time",
+    "total_duration",
+    "score",
+    "preemption_count",
+    "examples",
+)
+"""Columns of every evaluation; ``validation/<metric>``, ``test/<metric>`` and other splits' metrics come after them.
+``score`` repeats the submission time, as in AlgoPerf's logs; ``examples`` counts examples drawn from the queue."""
+
+
+class StopReason(enum.StrEnum):
+    """Why a trial ended. The first five are orderly ends; the others are failures, which score as a miss."""
+
+    TARGET_REACHED = "target_reached"
+    BUDGET_EXHAUSTED = "budget_exhausted"
+    STEP_LIMIT = "step_limit"
+    TRAINING_COMPLETE = "training_complete"
+    DIVERGED = "diverged"
+    CRASHED = "crashed"
+    INVALID_SUBMISSION = "invalid_submission"
+    OUT_OF_MEMORY = "out_of_memory"
+    HUNG = "hung"
+    KILLED = "killed"
+
+    @property
+    def failed(self) -> bool:
+        return self in FAILURES
+
+
+FAILURES = frozenset(
+    {
+        StopReason.CRASHED,
+        StopReason.INVALID_SUBMISSION,
+        StopReason.OUT_OF_MEMORY,
+        StopReason.HUNG,
+        StopReason.KILLED,
+    }
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrialKey:
+    """Where a trial lies in the plan; also the names of its folders.
+
+    ``submission`` names the competitor (entries that exist in both frameworks carry the framework in their name),
+    ``workload`` is the full name (``criteo1tb_layernorm``), ``study`` and ``trial`` count from 1.
+    """
+
+    submission: str
+    workload: str
+    framework: Literal["torch", "jax"]
+    study: int
+    trial: int
+
+    @property
+    def folder(self) -> str:
+        suffix = FRAMEWORK_SUFFIX[self.framework]
+        return f"{self.submission}/study_{self.study}/{self.workload}_{suffix}/trial_{self.trial}"
+
+
+FRAMEWORK_SUFFIX: Mapping[str, str] = {"torch": "pytorch", "jax": "jax"}
+"""AlgoPerf's names for the frameworks in folder names."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TrialSpec:
+    """Everything that decides a trial's outcome; its digest is the trial's identity.
+
+    Attributes:
+      key: names of the trial.
+      base_workload, variant, scale, workload_version: what is trained.
+      ruleset: ``external`` or ``self_tuning``.
+      track: what a submission may change (``algoperf``, ``initializers``, ``finetuning``, ``open``).
+      hyperparameters: the trial's point; None where the entry brings its own values.
+      seed: seed of the study and trial, shared by all submissions.
+      entry_digest: digest of the submission's source.
+      metric, direction, validation_target, test_target: the target; None where there is none (runs that set one).
+      budget_sec: submission time allowed, in seconds.
+      max_steps: limit on steps, or None.
+      step_hint, eval_period_sec, eval_period_steps, threads: as the trial ran.
+      versions: of timetrial, python and the framework.
+    """
+
+    key: TrialKey
+    base_workload: str
+    variant: str
+    scale: Literal["mini", "full"]
+    workload_version: int
+    ruleset: str
+    track: str
+    hyperparameters: Mapping[str, Any] | None
+    seed: int
+    entry_digest: str
+    metric: str
+    direction: str
+    validation_target: float | None
+    test_target: float | None
+    budget_sec: float
+    max_steps: int | None
+    step_hint: int
+    eval_period_sec: float
+    eval_period_steps: int | None
+    threads: int
+    versions: Mapping[str, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Crossing:
+    """The first evaluation that met the target, and the one before it (0 where there is none): the time to target
+    lies between the two. Seconds, CPU seconds and steps."""
+
+    wall: float
+    cpu: float
+    steps: int
+    previous_wall: float = 0.0
+    previous_cpu: float = 0.0
+    previous_steps: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class TrialRecord:
+    """One finished trial.
+
+    Attributes:
+      spec: what was run.
+      digest: of ``spec``; see :func:`harness.plan.digest`.
+      stop_reason, stop_detail: why it ended; the detail is one line for people.
+      traceback: end of the traceback when it crashed, else empty.
+      steps: update steps made.
+      crossing: when the target was met, or None.
+      batch_size: training batch used.
+      segments: seconds by segment of :mod:`harness.clock`; they add up to ``wall_sec``.
+      wall_sec: from the first segment's start to the last one's end.
+      peak_memory_bytes: peak resident memory of the process.
+      machine: facts about the machine.
+      started_at: UTC, ISO 8601.
+    """
+
+    spec: TrialSpec
+    digest: str
+    stop_reason: StopReason
+    stop_detail: str
+    steps: int
+    crossing: Crossing | None
+    batch_size: int
+    segments: Mapping[str, float]
+    wall_sec: float
+    peak_memory_bytes: int
+    machine: Mapping[str, Any]
+    started_at: str
+    traceback: str = ""
+    schema_version: int = SCHEMA_VERSION
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> TrialRecord:
+        """Inverse of :meth:`to_json`.
+
+        Raises:
+          ValueError: a field is missing or unknown, or the schema is of another version; the message names it.
+        """
+        version = data.get("schema_version")
+        if version != SCHEMA_VERSION:
+            raise ValueError(f"schema_version is {version!r}; this timetrial reads {SCHEMA_VERSION}")
+        fields = dict(data)
+        try:
+            spec = dict(fields.pop("spec"))
+            key = TrialKey(**spec.pop("key"))
+            crossing = fields.pop("crossing")
+            reason = StopReason(fields.pop("stop_reason"))
+            return cls(
+                spec=TrialSpec(key=key, **spec),
+                crossing=Crossing(**crossing) if crossing else None,
+                stop_reason=reason,
+                **fields,
+            )
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"trial.json lacks or does not know a field: {error}") from None
+
+
+def finite_or_none(value: float | None) -> float | None:
+    """JSON has no NaN or infinity; both become null."""
+    return value if value is not None and math.isfinite(value) else None

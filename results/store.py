@@ -1,0 +1,138 @@
+"""Trial folders: written whole or not at all, read back as records.
+
+A folder is first written beside its place under a hidden temporary name, flushed, and renamed, so that a reader never
+sees half a trial and a killed writer leaves nothing that looks like one.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from results.record import EVALUATION_COLUMNS, TrialKey, TrialRecord
+
+TRIAL_FILE, EVALUATIONS_FILE, HPARAMS_FILE = "trial.json", "eval_measurements.csv", "hparams.json"
+RUN_FILE = "run.json"
+"""In the root of a results folder: what it was made for, by which command, when and where."""
+_TEMPORARY_PREFIX = ".writing-"
+
+
+class StoreError(Exception):
+    """A result folder cannot be written or read; says which, why and how to mend it."""
+
+
+def write_trial(root: Path, record: TrialRecord, evaluations: Sequence[Mapping[str, Any]]) -> Path:
+    """Writes one trial's folder atomically, replacing an older record of the same trial; returns its path.
+
+    Raises:
+      StoreError: the disk is full or read-only.
+    """
+    final = root / record.spec.key.folder
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY_PREFIX, dir=final.parent))
+        try:
+            _write_evaluations(temporary / EVALUATIONS_FILE, evaluations)
+            _write_json(temporary / HPARAMS_FILE, record.spec.hyperparameters or {})
+            _write_json(temporary / TRIAL_FILE, record.to_json())
+            temporary.chmod(0o755)
+            if final.exists():
+                replaced = Path(tempfile.mkdtemp(prefix=_TEMPORARY_PREFIX, dir=final.parent))
+                final.rename(replaced / "old")
+                temporary.rename(final)
+                shutil.rmtree(replaced, ignore_errors=True)
+            else:
+                temporary.rename(final)
+        finally:
+            if temporary.exists():
+                shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        raise StoreError(
+            f"cannot write {final}: {error.strerror or error}; free space or choose another --out"
+        ) from error
+    return final
+
+
+def read_trial(folder: Path) -> TrialRecord:
+    """The record in a trial's folder.
+
+    Raises:
+      StoreError: the file is missing, is not JSON, or has another schema.
+    """
+    path = folder / TRIAL_FILE
+    try:
+        return TrialRecord.from_json(json.loads(path.read_text()))
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}") from error
+    except json.JSONDecodeError as error:
+        raise StoreError(
+            f"{path}:{error.lineno}: not JSON ({error.msg}); remove the folder to rerun the trial"
+        ) from None
+    except ValueError as error:
+        raise StoreError(f"{path}: {error}; remove the folder to rerun the trial") from None
+
+
+def read_evaluations(folder: Path) -> list[dict[str, float]]:
+    """Rows of ``eval_measurements.csv`` as floats; empty cells are absent."""
+    with (folder / EVALUATIONS_FILE).open(newline="") as file:
+        return [{name: float(cell) for name, cell in row.items() if cell} for row in csv.DictReader(file)]
+
+
+def find_trials(root: Path) -> Iterator[Path]:
+    """Folders of finished trials below ``root``, in a stable order."""
+    for path in sorted(root.glob(f"*/study_*/*/trial_*/{TRIAL_FILE}")):
+        yield path.parent
+
+
+def trial_folder(root: Path, key: TrialKey) -> Path:
+    return root / key.folder
+
+
+def remove_leftovers(root: Path) -> int:
+    """Removes what killed writers left behind; returns how many folders."""
+    leftovers = list(root.glob(f"*/study_*/*/{_TEMPORARY_PREFIX}*"))
+    for path in leftovers:
+        shutil.rmtree(path, ignore_errors=True)
+    return len(leftovers)
+
+
+def write_json_atomically(path: Path, data: Any) -> None:
+    """Writes JSON to a temporary file and renames it into place.
+
+    Raises:
+      StoreError: the disk is full or read-only.
+    """
+    temporary = path.with_name(f"{_TEMPORARY_PREFIX}{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_json(temporary, data)
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise StoreError(
+            f"cannot write {path}: {error.strerror or error}; free space or choose another place"
+        ) from error
+
+
+def _write_json(path: Path, data: Any) -> None:
+    with path.open("w") as file:
+        json.dump(data, file, indent=1, sort_keys=True)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _write_evaluations(path: Path, evaluations: Sequence[Mapping[str, Any]]) -> None:
+    others = sorted({name for row in evaluations for name in row} - set(EVALUATION_COLUMNS))
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, [*EVALUATION_COLUMNS, *others], restval="")
+        writer.writeheader()
+        writer.writerows(evaluations)
+        file.flush()
+        os.fsync(file.fileno())

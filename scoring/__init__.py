@@ -1,0 +1,1 @@
+"""Times to scores to verdicts. Reads results; knows nothing of torch or jax."""

@@ -1,0 +1,1 @@
+"""What competes: components, and entries composed of them."""

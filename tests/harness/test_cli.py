@@ -1,0 +1,217 @@
+"""The command line as a user meets it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from click.testing import CliRunner
+
+from harness.cli import main
+from harness.spec import Target
+from results.store import find_trials
+
+HEAVY = ("torch", "jax", "pandas", "scipy", "sklearn", "matplotlib")
+
+
+@pytest.fixture
+def easy_target(monkeypatch):
+    monkeypatch.setattr("harness.spec.Workload._declared_target", lambda self: Target(0.75, 0.7))
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+def verbs():
+    return sorted(main.commands)
+
+
+@pytest.mark.parametrize("verb", [None, *verbs()])
+def test_help_has_examples(verb):
+    result = invoke(*([verb] if verb else []), "--help")
+    assert result.exit_code == 0
+    assert "Examples:" in result.stdout and "timetrial " in result.stdout
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["list", "workloads"], ["list", "submissions"], ["list", "suites"]])
+def test_help_and_list_import_nothing_heavy(arguments):
+    code = (
+        f"import sys; sys.argv = ['timetrial', *{arguments!r}]\n"
+        "from harness.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code, end\n"
+        f"print('HEAVY', [m for m in {HEAVY!r} if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "HEAVY []" in done.stdout
+
+
+@pytest.mark.parametrize("what", ["workloads", "submissions", "suites"])
+def test_lists_say_the_same_to_people_and_programs(what):
+    rows = json.loads(invoke("list", what, "--json").stdout)
+    table = invoke("list", what).stdout
+    assert rows and all(row[what.removesuffix("s")] in table for row in rows)
+
+
+def test_full_scale_is_listed_without_data():
+    rows = {r["workload"]: r for r in json.loads(invoke("list", "workloads", "--scale", "full", "--json").stdout)}
+    assert rows["mnist"]["parameters"] == 101_770
+    assert rows["criteo1tb"]["parameters"] == 539_267_457
+    assert rows["finewebedu_lm"]["parameters"] == 252_815_372
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run"], "nothing to run: give a suite"),
+        (["run", "-s", "nadamw_cosine"], "nothing to run: give a suite (`timetrial list suites`) or --workload NAME"),
+        (["run", "quik"], "unknown suite 'quik'; did you mean 'quick'?"),
+        (
+            ["run", "-s", "nadamw_cosin", "-w", "mnist"],
+            "unknown submission 'nadamw_cosin'; did you mean 'nadamw_cosine'?",
+        ),
+        (["run", "-s", "nadamw_cosine", "-w", "mnst"], "unknown workload 'mnst'; did you mean 'mnist'?"),
+        (["run", "-s", "nadamw_cosine", "-w", "mnist", "--ruleset", "own"], "unknown ruleset 'own'"),
+        (["run", "-s", "nadamw_cosine", "-w", "mnist", "--track", "opn"], "unknown track 'opn'; did you mean 'open'?"),
+        (
+            ["run", "-s", "nadamw_cosine", "-w", "mnist", "--budget", "soon"],
+            "'soon' is not a duration; write 90, 90s, 10m",
+        ),
+        (
+            ["run", "-s", "nadamw_cosine", "-w", "mnist", "--jobs", "64"],
+            "would disturb each other's clocks; use --jobs",
+        ),
+        (["plan", "nowhere.yaml"], "there is no file nowhere.yaml"),
+        (["score", "nowhere"], "nowhere"),
+        (["report", "nowhere"], "nowhere"),
+        (["targets", "mnst"], "unknown workload 'mnst'; did you mean 'mnist'?"),
+        (["targets", "mnist", "--variant", "rely"], "relu"),
+        (["new", "2fast"], "'2fast' is not a usable name"),
+    ],
+)
+def test_bad_input_gets_one_clear_error_and_exit_code_2(tmp_path, monkeypatch, easy_target, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    result = invoke(*arguments)
+    assert result.exit_code == 2, result.output
+    assert message in result.stderr and "Traceback" not in result.stderr
+    assert not list(tmp_path.glob("**/trial.json"))
+
+
+def test_new_starts_an_entry_that_trains(tmp_path, monkeypatch, easy_target):
+    monkeypatch.chdir(tmp_path)
+    made = invoke("new", "my_idea", "--framework", "jax")
+    assert made.exit_code == 0 and "my_idea/submission.py is ready" in made.stdout
+    assert "submission_name: my_idea" in (tmp_path / "my_idea" / "submission_info.yml").read_text()
+    again = invoke("new", "my_idea")
+    assert again.exit_code == 2 and "exists; choose another name" in again.stderr
+    run = invoke(
+        "run", "-s", "./my_idea", "-w", "mnist", "--studies", 1, "--trials", 1, "--max-steps", 20, "--out", "o"
+    )
+    assert run.exit_code == 0, run.output
+    assert len(list(find_trials(tmp_path / "o"))) == 1
+
+
+def test_run_plan_score_and_report_work_together(tmp_path, write_entry, easy_target):
+    out, entries = tmp_path / "out", [write_entry("adam"), write_entry("adam_jax", "jax")]
+    arguments = [x for e in entries for x in ("-s", e)] + ["-w", "mnist", "--studies", 1, "--out", out]
+    before = json.loads(invoke("plan", *arguments, "--json").stdout)[0]
+    assert before["counts"] == {"done": 0, "missing": 2, "stale": 0, "failed": 0}
+    result = invoke("run", *arguments, "--jobs", 1)
+    assert result.exit_code == 0, result.output
+    assert "adam_jax" in result.stdout and "report: " in result.stdout
+    assert "[2/2]" in result.stderr and "target reached in" in result.stderr
+    page = (out / "report" / "index.html").read_text()
+    assert "adam_jax" in page and "<svg" in page
+    after = json.loads(invoke("plan", *arguments, "--json").stdout)[0]
+    assert after["counts"] == {"done": 2, "missing": 0, "stale": 0, "failed": 0}
+    again = json.loads(invoke("run", *arguments, "--jobs", 1, "--json").stdout)
+    assert again[0] | {"out": ""} == {
+        "ruleset": "self_tuning", "out": "", "planned": 2, "ran": 0, "already_done": 2, "measured": 2, "failed": 0
+    }  # fmt: skip
+    for clock in ("wall", "cpu", "steps"):
+        scored = json.loads(invoke("score", out, "--clock", clock, "--json").stdout)
+        assert set(scored["scores"]) == {"adam", "adam_jax"}
+    explained = json.loads(invoke("explain", "adam", "--in", out, "--json").stdout)
+    assert explained["submission"] == "adam" and "adam" in invoke("explain", "adam", "--in", out).stdout
+    unknown = invoke("explain", "adan", "--in", out)
+    assert unknown.exit_code == 2 and "adam" in unknown.stderr
+    assert invoke("report", out, "--out", tmp_path / "page").exit_code == 0
+    assert (tmp_path / "page" / "index.html").exists()
+
+
+@pytest.fixture
+def official_logs(tmp_path):
+    archive = Path(__file__).parents[2].parent / "shared" / "algoperf_v05_external.tar.xz"
+    if not archive.exists():
+        pytest.skip("the official v0.5 logs are not beside the checkout")
+    folder = tmp_path / "logs"
+    with tarfile.open(archive) as file:
+        for member in file:
+            if member.name.lstrip("./").startswith(("amos", "baseline")):
+                file.extract(member, folder, filter="data")
+    return folder
+
+
+def test_foreign_logs_are_scored_explained_and_planned_for(official_logs):
+    options = ["--benchmark", "v0.5", "--ruleset", "external", "--json"]
+    result = invoke("score", official_logs, *options, "--rules", "official", "--reference", "baseline")
+    scored = json.loads(result.stdout)
+    wanted = {"scores", "intervals", "ranks", "ties", "time_to_target", "irregularities", "schema_version"}
+    assert wanted <= scored.keys() and set(scored["scores"]) == {"amos", "baseline"}
+    assert json.loads(invoke("explain", "amos", "--in", official_logs, *options).stdout)["submission"] == "amos"
+    assert json.loads(invoke("power", official_logs, *options, "--difference", 0.1).stdout)
+    strict = invoke("score", official_logs, *options, "--strict")
+    assert strict.exit_code == 2 and strict.stdout == "" and "error: " in strict.stderr
+    mistaken = invoke("score", official_logs, "--benchmark", "v0.7")
+    assert mistaken.exit_code == 2 and "v0.5" in mistaken.stderr
+
+
+def test_a_run_that_measured_nothing_or_failed_in_part_says_so(tmp_path, write_entry, easy_target):
+    bad = write_entry("bad", replace={"optimizer.step()": "raise RuntimeError('boom')"})
+    arguments = ["run", "-s", bad, "-w", "mnist", "--studies", 1, "--out", tmp_path / "out", "--jobs", 1]
+    result = invoke(*arguments)
+    assert result.exit_code == 3 and "nothing was measured" in result.stderr
+    result = invoke(*arguments, "-s", write_entry("good"))
+    assert result.exit_code == 4 and "1 trials failed" in result.stderr
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_run_keeps_what_is_finished_and_goes_on(tmp_path, write_entry, signum):
+    quick = write_entry("quick_one")
+    slow = write_entry("slow_one", replace={"optimizer.step()": "optimizer.step(); import time; time.sleep(0.02)"})
+    out = tmp_path / "out"
+    options = f"-s {quick} -s {slow} -w mnist --studies 1 --max-steps 300 --out {out} --jobs 1 --no-report"
+    command = [sys.executable, "-m", "harness.cli", "run", *options.split()]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while not list(find_trials(out)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(1.0)
+    family = psutil.Process(process.pid).children(recursive=True)
+    assert len(family) >= 2, "a fork server and a trial"
+    os.kill(process.pid, signum)
+    process.wait(30)
+    if signum == signal.SIGINT:
+        assert process.returncode == 130
+        assert "the same command runs the rest" in process.stderr.read()
+    process.stderr.close()
+    finished = {folder: (folder / "trial.json").read_bytes() for folder in find_trials(out)}
+    assert len(finished) == 1, "the quick trial is recorded, the slow one was in flight"
+    assert not _alive(family), "no trial outlives its command"
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "1 of 2 trials are recorded" in done.stderr
+    assert {folder: (folder / "trial.json").read_bytes() for folder in find_trials(out)}.items() >= finished.items()
+    assert len(list(find_trials(out))) == 2
+
+
+def _alive(processes):
+    """Those that have not ended within ten seconds."""
+    return psutil.wait_procs(processes, timeout=10)[1]

@@ -1,0 +1,79 @@
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.clock import TIMED, UNTIMED, Clock
+from harness.data import InputQueue, evaluation_batches, shuffled_indices
+
+
+class FakeTime:
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+@given(st.lists(st.tuples(st.sampled_from((*TIMED, *UNTIMED)), st.floats(0, 10))))
+def test_every_moment_belongs_to_one_segment(visits):
+    wall, cpu = FakeTime(), FakeTime()
+    clock = Clock(wall, cpu)
+    expected = dict.fromkeys((*TIMED, *UNTIMED), 0.0)
+    for segment, seconds in visits:
+        clock.switch(segment)
+        wall.now += seconds
+        cpu.now += 2 * seconds
+        expected[segment] += seconds
+    assert clock.segments() == pytest.approx(expected)
+    assert sum(clock.segments().values()) == pytest.approx(clock.elapsed())
+    assert clock.submission_time() == pytest.approx(sum(expected[s] for s in TIMED))
+    assert clock.submission_cpu_time() == pytest.approx(2 * clock.submission_time())
+
+
+def test_segments_nest_and_return_after_an_error():
+    wall = FakeTime()
+    clock = Clock(wall, wall)
+    clock.switch("step")
+    with pytest.raises(RuntimeError), clock.segment("evaluate"):
+        wall.now += 3
+        raise RuntimeError
+    wall.now += 1
+    assert clock.segments()["evaluate"] == 3
+    assert clock.segments()["step"] == 1
+
+
+@given(st.integers(1, 40), st.integers(1, 60), st.integers(0, 2**31))
+def test_every_epoch_sees_every_example_once(count, batch_size, seed):
+    stream = itertools.chain.from_iterable(shuffled_indices(count, batch_size, seed))
+    for _ in range(3):
+        assert sorted(itertools.islice(stream, count)) == list(range(count))
+
+
+def test_the_queue_is_endless_counts_and_carries_the_index():
+    arrays = {"inputs": np.arange(10.0), "targets": np.arange(10)}
+    queue = InputQueue(arrays, 4, 7, dict)
+    batches = [next(queue) for _ in range(5)]
+    assert queue.batches == 5 and queue.examples == 20
+    for batch in batches:
+        np.testing.assert_array_equal(batch["targets"], batch["index"])
+        assert batch["index"].dtype == np.int32
+    again = InputQueue(arrays, 4, 7, dict)
+    np.testing.assert_array_equal(next(again)["index"], batches[0]["index"])
+
+
+@given(st.integers(1, 30), st.integers(1, 40), st.booleans())
+def test_evaluation_covers_every_example_once_with_equal_shapes(count, size, weighted):
+    arrays = {"inputs": np.arange(count), "targets": np.arange(count)}
+    if weighted:
+        arrays["weights"] = np.ones((count, 3), np.float32)
+    batches = list(evaluation_batches(arrays, size))
+    assert len({batch["inputs"].shape for batch in batches}) == 1
+    assert len({frozenset(batch) for batch in batches}) == 1
+    seen = np.zeros(count)
+    for batch in batches:
+        weights = batch.get("weights", np.ones(len(batch["inputs"])))
+        np.add.at(seen, batch["inputs"], weights if weights.ndim == 1 else weights[:, 0])
+    np.testing.assert_array_equal(seen, 1)

@@ -1,0 +1,139 @@
+import json
+
+import pytest
+
+from harness.entry import find_entry, load_functions
+from harness.errors import UsageError
+
+
+def test_an_entry_is_found_by_name_by_path_and_by_file(write_entry):
+    assert find_entry("template_torch").kind == "module"
+    folder = write_entry("mine")
+    by_folder, by_file = find_entry(str(folder)), find_entry(str(folder / "submission.py"))
+    assert by_folder == by_file
+    assert (by_folder.name, by_folder.frameworks, by_folder.rulesets) == ("mine", ("torch",), ("self_tuning",))
+
+
+def test_a_single_file_is_an_entry_of_its_own_name(write_entry, tmp_path):
+    source = (write_entry("x", "jax") / "submission.py").read_text()
+    path = tmp_path / "lonely.py"
+    path.write_text(source)
+    assert find_entry(str(path)).name == "lonely"
+    assert find_entry(str(path)).frameworks == ("jax",)
+
+
+def test_a_search_space_beside_it_makes_an_external_entry(write_entry, tmp_path):
+    folder = write_entry("tuned")
+    (folder / "tuning_search_space.json").write_text('{"learning_rate": {"min": 0.1, "max": 1}}')
+    assert find_entry(str(folder)).rulesets == ("external",)
+    other = tmp_path / "other.json"
+    other.write_text('[{"learning_rate": 0.5}]')
+    assert find_entry(str(folder), other).search_space.points == ({"learning_rate": 0.5},)
+
+
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ("template_torc", r"unknown submission 'template_torc'; did you mean 'template_torch'\?"),
+        ("./nowhere", "there is no file or folder ./nowhere"),
+        ("nothing.yaml", "there is no file or folder nothing.yaml"),
+    ],
+)
+def test_unknown_references_are_refused(reference, message):
+    with pytest.raises(UsageError, match=message):
+        find_entry(reference)
+
+
+def test_a_folder_without_submission_and_a_file_of_another_kind_are_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"has no submission\.py"):
+        find_entry(str(tmp_path))
+    (tmp_path / "notes.txt").write_text("")
+    with pytest.raises(UsageError, match=r"a submission is a \.py file"):
+        find_entry(str(tmp_path / "notes.txt"))
+
+
+@pytest.mark.parametrize(
+    ("replace", "message"),
+    [
+        ({"def data_selection": "def select_data"}, r"submission\.py:1: required function data_selection\(.*missing"),
+        ({"def get_batch_size(workload_name)": "def get_batch_size()"}, r"get_batch_size takes 0 arguments"),
+        (
+            {"loss_type, optimizer_state, eval_results, global_step, rng)": "optimizer_state, global_step, rng)"},
+            r"submission\.py:\d+: update_params has no argument loss_type, eval_results; it is called as update_params",
+        ),
+        ({"hyperparameters, rng):\n    return {": "hyperparameters, rng, extra):\n    return {"}, "needs extra"),
+        ({"def get_batch_size": "def get_batch size"}, r"submission\.py:7: not Python"),
+        ({"import torch\n": "import math\n"}, "imports neither torch nor jax"),
+        ({"import torch\n": "import torch\nimport jax\n"}, "imports both torch and jax"),
+    ],
+)
+def test_defects_are_found_without_running_the_entry(write_entry, replace, message):
+    with pytest.raises(UsageError, match=message):
+        find_entry(str(write_entry("bad", replace=replace)))
+
+
+def test_submission_info_declares_framework_and_ruleset(write_entry):
+    folder = write_entry("both", replace={"import torch\n": "import torch\nimport jax\n"})
+    (folder / "submission_info.yml").write_text("framework: JAX\nruleset: self-tuning\n")
+    (folder / "tuning_search_space.json").write_text(json.dumps([{"a": 1}]))
+    entry = find_entry(str(folder))
+    assert entry.frameworks == ("jax",)
+    assert entry.rulesets == ("external", "self_tuning")
+    (folder / "submission_info.yml").write_text("framework: tensorflow\n")
+    with pytest.raises(UsageError, match="expected pytorch or jax, found 'tensorflow'"):
+        find_entry(str(folder))
+
+
+def test_the_digest_follows_every_source_file(write_entry):
+    folder = write_entry("mine", tail="from .helper import VALUE\n")
+    (folder / "helper.py").write_text("VALUE = 1\n")
+    before = find_entry(str(folder)).digest
+    (folder / "helper.py").write_text("VALUE = 2\n")
+    assert find_entry(str(folder)).digest != before
+
+
+def test_relative_imports_work_inside_an_entry(write_entry):
+    folder = write_entry("mine", tail="from .helper import VALUE\n")
+    (folder / "helper.py").write_text("VALUE = 41\n")
+    assert load_functions(find_entry(str(folder)), "torch", defaults=True).VALUE == 41
+
+
+def test_an_entry_with_an_initializer_is_in_the_initializers_track(write_entry):
+    tail = """
+    def init_model_params(workload, model_params, model_state, hyperparameters, input_queue, rng):
+        return model_params, model_state
+    """
+    assert find_entry(str(write_entry("mine", tail=tail))).track == "initializers"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: x\nframework: torch\noptimizer: adamm\ndefaults: {}\n", r"x\.yaml:3: optimizer.*did you mean 'adamw'"),
+        ("name: x\nframework: torch\n", r"x\.yaml:.*optimizer"),
+        ("name: a b\nframework: torch\noptimizer: adamw\n", r"x\.yaml:1: name: a name is letters"),
+        (
+            "name: x\nframework: torch\noptimizer: {name: adamw, learning_rate: $lr}\n"
+            "search_space: {lr: {min: 1, max: 0.1}}\n",
+            r"x\.yaml:4: search_space\.lr: min \(1\) is greater than max",
+        ),
+        (
+            "name: x\nframework: torch\noptimizer: {name: adamw, learning_rate: $lr}\n"
+            "search_space: {rate: {min: 0.1, max: 1}}\n",
+            r"x\.yaml:\d+: .*\$?lr",
+        ),
+        ("- 1\n", "a composition is a mapping"),
+    ],
+)
+def test_bad_compositions_name_file_line_and_key(tmp_path, text, message):
+    path = tmp_path / "x.yaml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=message):
+        find_entry(str(path))
+
+
+def test_a_replaced_search_space_must_define_a_compositions_placeholders(tmp_path):
+    space = tmp_path / "space.json"
+    space.write_text('{"learning_rate": {"min": 0.001, "max": 0.01, "scaling": "log"}}')
+    with pytest.raises(UsageError, match=r"space\.json: .*beta2"):
+        find_entry("nadamw_cosine", space)

@@ -1,0 +1,172 @@
+import dataclasses
+
+import pytest
+
+from harness.errors import UsageError
+from harness.launch import DEFAULT_LIMITS, core_slots
+from harness.plan import Status, plan_status, plan_trials, price
+from harness.spec import Target
+from harness.suite import Request, load_suite, requests_of
+from results.record import StopReason, TrialRecord
+from results.store import StoreError, write_trial
+
+REQUEST = Request(
+    workloads=("mnist",),
+    submissions=(("nadamw_cosine", None), ("nesterov_cosine", "torch")),
+    ruleset="self_tuning",
+    studies=2,
+    trials=1,
+)
+
+
+@pytest.fixture(autouse=True)
+def targets(monkeypatch):
+    """Targets are measured; these tests are about plans, so any value will do."""
+    monkeypatch.setattr("harness.spec.Workload._declared_target", lambda self: Target(0.8, 0.7))
+
+
+def record_of(planned, **changes):
+    record = TrialRecord(
+        spec=planned.task.spec,
+        digest=planned.digest,
+        stop_reason=StopReason.STEP_LIMIT,
+        stop_detail="",
+        steps=10,
+        crossing=None,
+        batch_size=64,
+        segments={"step": 1.0},
+        wall_sec=8.0,
+        peak_memory_bytes=1,
+        machine={},
+        started_at="2026-01-01T00:00:00+00:00",
+    )
+    return dataclasses.replace(record, **changes)
+
+
+def test_all_submissions_of_a_study_share_the_seed_and_take_turns():
+    planned = plan_trials(REQUEST)
+    names = [(p.key.study, p.key.submission) for p in planned]
+    forth = ["nadamw_cosine_torch", "nadamw_cosine_jax", "nesterov_cosine_torch"]
+    assert names == [(1, n) for n in forth] + [(2, n) for n in reversed(forth)]
+    seeds = {p.key.study: {q.task.spec.seed for q in planned if q.key.study == p.key.study} for p in planned}
+    assert all(len(found) == 1 for found in seeds.values()) and seeds[1] != seeds[2]
+
+
+def test_the_external_ruleset_gives_every_study_its_own_points():
+    request = dataclasses.replace(
+        REQUEST, ruleset="external", studies=2, trials=3, submissions=(("nadamw_cosine", "torch"),)
+    )
+    planned = plan_trials(request)
+    assert len(planned) == 6
+    points = [tuple(sorted(p.task.spec.hyperparameters.items())) for p in planned]
+    assert len(set(points)) == 6
+
+
+def test_the_self_tuning_budget_is_half_as_long_again():
+    own = plan_trials(REQUEST)[0].task.spec
+    external = plan_trials(dataclasses.replace(REQUEST, ruleset="external"))[0].task.spec
+    assert own.budget_sec == 1.5 * external.budget_sec
+    assert own.hyperparameters is None
+
+
+def test_digests_are_stable_and_follow_what_matters():
+    digests = [p.digest for p in plan_trials(REQUEST)]
+    assert digests == [p.digest for p in plan_trials(REQUEST)]
+    assert len(set(digests)) == len(digests)
+    for change in ({"seed": 1}, {"max_steps": 5}, {"budget_sec": 3.0}, {"threads": 2}):
+        other = [p.digest for p in plan_trials(dataclasses.replace(REQUEST, **change))]
+        assert not set(other) & set(digests)
+    more = [p.digest for p in plan_trials(dataclasses.replace(REQUEST, studies=3))]
+    assert set(digests) < set(more)
+
+
+def test_status_says_what_is_done_failed_or_stale_and_why(tmp_path):
+    planned = plan_trials(REQUEST)
+    write_trial(tmp_path, record_of(planned[0]), [{"global_step": 10, "validation/accuracy": 0.5}])
+    write_trial(tmp_path, record_of(planned[1], stop_reason=StopReason.CRASHED, stop_detail="boom"), [])
+    stale = dataclasses.replace(planned[2].task.spec, seed=7, versions={"torch": "1.0"})
+    write_trial(tmp_path, record_of(planned[2], spec=stale, digest="0" * 64), [])
+    found = plan_status(planned, tmp_path)
+    assert [s.status for s in found] == [Status.DONE, Status.FAILED, Status.STALE, *[Status.MISSING] * 3]
+    assert found[1].why == "crashed: boom"
+    assert "seed: recorded 7, now" in found[2].why and "'torch': '1.0'" in found[2].why
+
+
+def test_missing_trials_are_priced_from_records_or_by_their_budget(tmp_path):
+    planned = plan_trials(REQUEST)
+    before = price(plan_status(planned, tmp_path), jobs=2)
+    assert before.known == 0 and before.expected_sec == before.at_most_sec
+    write_trial(tmp_path, record_of(planned[0]), [])
+    after = price(plan_status(planned, tmp_path), jobs=2)
+    assert (after.trials, after.known) == (5, 3)  # both other torch trials of that workload, and the second study's
+    assert after.expected_sec < after.at_most_sec
+
+
+def test_a_damaged_record_is_named(tmp_path):
+    planned = plan_trials(REQUEST)
+    folder = write_trial(tmp_path, record_of(planned[0]), [])
+    (folder / "trial.json").write_text('{"schema_version": 1,')
+    with pytest.raises(StoreError, match=r"trial\.json:1: not JSON .*remove the folder to rerun"):
+        plan_status(planned, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"workloads": ("mnst",)}, r"unknown workload 'mnst'; did you mean 'mnist'\?"),
+        ({"workloads": ("mnist_rely",)}, r"unknown variant of mnist 'rely'; did you mean 'relu'\?"),
+        (
+            {"submissions": (("nadamw_cosin", None),)},
+            r"unknown submission 'nadamw_cosin'; did you mean 'nadamw_cosine'\?",
+        ),
+        ({"submissions": ()}, "no submission is named"),
+        ({"submissions": (("template_torch", "jax"),)}, "has no jax version; it has: torch"),
+        ({"submissions": (("lsuv_adamw", None),)}, "belongs to track initializers, the suite to algoperf"),
+        ({"scale": "tiny"}, "unknown scale 'tiny'"),
+    ],
+)
+def test_bad_requests_are_refused(change, message):
+    with pytest.raises(UsageError, match=message):
+        plan_trials(dataclasses.replace(REQUEST, **change))
+
+
+def test_two_entries_of_one_name_are_refused(write_entry):
+    folder = write_entry("template_torch")
+    request = dataclasses.replace(
+        REQUEST, ruleset="external", submissions=(("template_torch", None), (str(folder), None))
+    )
+    (folder / "tuning_search_space.json").write_text('[{"learning_rate": 1}]')
+    with pytest.raises(UsageError, match="two submissions are called template_torch"):
+        plan_trials(request)
+
+
+def test_a_workload_without_target_is_refused(monkeypatch):
+    monkeypatch.setattr("harness.spec.Workload._declared_target", lambda self: None)
+    with pytest.raises(Exception, match=r"mnist \(mini\) has no target; set one with `timetrial targets mnist"):
+        plan_trials(REQUEST)
+
+
+@pytest.mark.parametrize("name", ["quick", "standard"])
+def test_the_suites_plan(name):
+    for request in requests_of(load_suite(name)):
+        assert plan_trials(request)
+
+
+def test_suites_are_checked_with_file_and_line(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("name: mine\nrulesets: [external]\nworkloads:\n  - mnist\n  - cifar100\nsubmissions: all\n")
+    with pytest.raises(UsageError, match=r"mine\.yaml:5: workloads\.1: unknown workload 'cifar100'"):
+        load_suite(str(path))
+    path.write_text("name: mine\nrulesets: [external]\nworkloads: all\nsubmissions: all\nstudeis: 3\n")
+    with pytest.raises(UsageError, match=r"mine\.yaml:5: studeis: unknown key; did you mean 'studies'"):
+        load_suite(str(path))
+    with pytest.raises(UsageError, match=r"unknown suite 'quik'; did you mean 'quick'"):
+        load_suite("quik")
+
+
+def test_jobs_never_share_cores(monkeypatch):
+    monkeypatch.setattr("harness.launch.usable_cores", lambda: [2, 5, 7, 8])
+    assert sorted(core_slots(2, 2)) == [(2, 5), (7, 8)]
+    with pytest.raises(UsageError, match="3 jobs of 2 threads need 6 cores, this machine has 4.*use --jobs 2"):
+        core_slots(3, 2)
+    assert DEFAULT_LIMITS.memory_bytes is None

@@ -1,0 +1,71 @@
+import json
+import statistics
+
+import pytest
+
+from harness.spec import Metric, WorkloadError, target_records, targets_path
+from harness.targets import set_targets
+from harness.workloads import make_workload, workload_class, workload_names
+from results.store import find_trials, read_evaluations, read_trial
+
+
+@pytest.fixture
+def recorded(monkeypatch, tmp_path):
+    """A targets file of the test's own in the place of mnist's."""
+    path = tmp_path / "targets.json"
+    monkeypatch.setattr("harness.spec.targets_path", lambda name: path)
+    monkeypatch.setattr("harness.targets.targets_path", lambda name: path)
+    target_records.cache_clear()
+    yield path
+    target_records.cache_clear()
+
+
+def test_the_procedure_searches_reruns_and_takes_the_median(tmp_path, recorded, data_dir):
+    options = {"algorithms": ["nesterov_cosine", "adamw_linear"], "points": 2, "seeds": 3, "horizon": 0.1}
+    found = set_targets("mnist", variants=("relu",), out=tmp_path / "runs", write=True, **options)["relu"]
+    runs = {}
+    for folder in find_trials(tmp_path / "runs" / "mnist"):
+        record, rows = read_trial(folder), read_evaluations(folder)
+        runs.setdefault(record.spec.key.submission, []).append(max(rows, key=lambda row: row["validation/accuracy"]))
+        assert record.spec.step_hint == 600 and record.crossing is None
+    search = {k.removeprefix("search-"): v for k, v in runs.items() if k.startswith("search-")}
+    assert {name: len(rows) for name, rows in search.items()} == {"nesterov_cosine_torch": 2, "adamw_linear_torch": 2}
+    best = max(search, key=lambda name: max(row["validation/accuracy"] for row in search[name]))
+    assert best.startswith(found["algorithm"])
+    reruns = runs[f"rerun-{best}"]
+    values = [row["validation/accuracy"] for row in reruns]
+    assert len(set(values)) > 1 and found["validation"] == pytest.approx(statistics.median(values))
+    met = [row["test/accuracy"] for row in reruns if row["validation/accuracy"] >= found["validation"]]
+    assert found["test"] == pytest.approx(min(met))
+    again = set_targets("mnist", variants=("relu",), out=tmp_path / "runs", **options)["relu"]
+    assert again == found, "finished runs are not repeated, and give the same result"
+    target = make_workload("mnist_relu").target
+    assert (target.validation, target.test) == (found["validation"], found["test"])
+
+
+def test_targets_of_another_direction_are_refused(recorded, monkeypatch):
+    data = {
+        "metric": {"name": "accuracy", "direction": "maximize"},
+        "variants": {"base": {"validation": 0.9, "test": 0.8}},
+    }
+    recorded.write_text(json.dumps(data))
+    assert make_workload("mnist").target.validation == 0.9
+    monkeypatch.setattr(workload_class("mnist"), "metric", Metric("accuracy", "minimize"))
+    with pytest.raises(WorkloadError, match=r"metric\.direction: the targets were set for 'maximize'.*'minimize'"):
+        _ = make_workload("mnist").target
+
+
+def test_a_damaged_targets_file_is_named(recorded):
+    recorded.write_text('{"variants":\n {')
+    with pytest.raises(WorkloadError, match=r"targets\.json:2: not JSON"):
+        _ = make_workload("mnist").target
+
+
+@pytest.mark.parametrize("name", workload_names())
+def test_every_workload_and_variant_has_a_committed_target(name):
+    recorded = json.loads(targets_path(name).read_text())
+    assert recorded["workload_version"] == workload_class(name).version
+    for variant in ("base", *workload_class(name).variants):
+        entry = recorded["variants"][variant]
+        assert entry["validation"] == pytest.approx(statistics.median(entry["rerun_validation"]), rel=1e-3)
+        assert entry["seeds"] == len(entry["rerun_validation"])

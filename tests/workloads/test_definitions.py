@@ -1,0 +1,97 @@
+"""Metrics by hand, and the numbers of AlgoPerf 1.0 at full scale."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from harness.spec import BASE, EvalBatch, ParameterType
+
+NAMES = ("mnist", "criteo1tb", "finewebedu_lm")
+FULL = {  # step hint, budget in s, evaluation period in s, validation and test target: AlgoPerf 1.0
+    "mnist": (7_813, 60, 10, 0.97, 0.97),
+    "criteo1tb": (10_666, 8_915, 356, 0.123735, 0.126041),
+    "criteo1tb_layernorm": (10_666, 8_915, 356, 0.123757, 0.126152),
+    "criteo1tb_embed_init": (10_666, 8_915, 356, 0.129657, 0.131967),
+    "criteo1tb_resnet": (10_666, 8_915, 356, 0.12415, 0.12648),
+    "finewebedu_lm": (72_000, 31_967, 2_571, 22.2995, math.inf),
+}
+
+
+@pytest.mark.parametrize("full_name", FULL)
+def test_full_scale_is_algoperfs(workload_class, full_name):
+    name = next(name for name in NAMES if full_name.startswith(name))
+    workload = workload_class(name)(full_name[len(name) + 1 :] or BASE, "full")
+    assert workload.full_name == full_name
+    assert (
+        workload.step_hint,
+        workload.max_allowed_runtime_sec,
+        workload.eval_period_time_sec,
+        workload.validation_target_value,
+        workload.test_target_value,
+    ) == FULL[full_name]
+
+
+def test_both_scales_have_every_parameter_of_the_other(workload_class, name, variant):
+    mini, full = (workload_class(name)(variant, scale) for scale in ("mini", "full"))
+    assert mini.model_config.keys() == full.model_config.keys()
+    assert {p.type for p in mini.parameters()} == {p.type for p in full.parameters()}
+    small, large = ({p.name for p in w.parameters()} for w in (mini, full))
+    assert small <= large
+
+
+def test_a_variant_changes_what_it_names_and_nothing_else(workload_class, name):
+    cls = workload_class(name)
+    base = cls().model_config
+    for variant, definition in cls.variants.items():
+        config = cls(variant).model_config
+        assert {key for key in config if config[key] != base[key]} == set(definition.model)
+
+
+def test_parameter_types_are_declared(workload_class):
+    def of(name, variant="base"):
+        return {p.name: p.type for p in workload_class(name)(variant).parameters()}
+
+    types = of("criteo1tb", "layernorm")
+    assert types["Embed_0.embedding"] is ParameterType.EMBEDDING
+    assert types["LayerNorm_3.scale"] is ParameterType.LAYER_NORM_SCALE
+    assert types["Dense_7.bias"] is ParameterType.BIAS
+    types = of("finewebedu_lm")
+    assert types["Block_1.Attention_0.query.kernel"] is ParameterType.ATTENTION_Q
+    assert types["Block_1.Attention_0.out.kernel"] is ParameterType.ATTENTION_OUT
+    assert types["RMSNorm_0.scale"] is ParameterType.LAYER_NORM_SCALE
+
+
+def test_evaluation_follows_a_grid_of_steps_within_the_hint(workload_class, name):
+    settings = workload_class(name).settings["mini"]
+    assert 16 <= settings.step_hint / settings.eval_period_steps <= 30
+
+
+def batch(logits, targets, weights=None, loss=0.0, n_valid=1.0):
+    arrays = {"targets": np.array(targets, np.int32)}
+    if weights is not None:
+        arrays["weights"] = np.array(weights, np.float32)
+    return EvalBatch(arrays, loss, n_valid, lambda: np.array(logits, np.float32))
+
+
+def test_accuracy_leaves_padding_out(workload_class):
+    workload = workload_class("mnist")()
+    first = batch([[1, 0], [0, 1]], [0, 0], loss=1.0, n_valid=2)
+    padded = batch([[0, 1], [0, 1]], [1, 1], [1, 0], loss=0.5, n_valid=1)
+    assert workload.evaluate([first, padded]) == {"accuracy": pytest.approx(2 / 3), "loss": pytest.approx(0.5)}
+
+
+def test_perplexity_is_per_token_over_the_split_and_may_overflow(workload_class):
+    workload = workload_class("finewebedu_lm")()
+    metrics = workload.evaluate([batch([], [], loss=10.0, n_valid=4), batch([], [], loss=2.0, n_valid=2)])
+    assert metrics == {"ppl": pytest.approx(math.exp(2)), "loss": 2.0}
+    assert workload.evaluate([batch([], [], loss=1e6)])["ppl"] == math.inf
+    assert math.isnan(workload.evaluate([batch([], [], loss=math.nan)])["ppl"])
+
+
+def test_log_loss_is_the_metric_of_click_prediction(workload_class):
+    workload = workload_class("criteo1tb")()
+    assert workload.evaluate([batch([], [], loss=1.0, n_valid=4)]) == {"loss": 0.25}
+    assert not workload.metric.better(0.3, 0.3)

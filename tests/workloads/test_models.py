@@ -1,0 +1,224 @@
+"""The two models of a workload are one model: names, shapes, initial values, outputs, losses, gradients."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+import torch
+
+from harness.frameworks import load
+from harness.spec import BASE, ForwardPassMode
+
+COUNTS = Path(__file__).parents[2].parent / "shared" / "param_counts.json"
+KEY = np.array([0, 7], np.uint32)
+
+
+@pytest.fixture
+def bound(workload_class):
+    """A function from name, variant and framework to the bound workload."""
+    return lambda name, variant, framework: workload_class(name)(variant).bind(load(framework))
+
+
+@pytest.fixture(params=["declared start", "moved weights"])
+def weights(request, bound, name, variant):
+    """Values by declared name: as declared, or moved off any symmetric or zero start."""
+    workload = bound(name, variant, "torch")
+    values = workload.export_parameters(workload.init_model_fn(KEY)[0])
+    if request.param == "moved weights":
+        random = np.random.RandomState(0)
+        moved = {key: value + 0.05 * random.standard_normal(value.shape) for key, value in values.items()}
+        return {key: np.asarray(value, np.float32) for key, value in moved.items()}
+    return values
+
+
+def with_weights(workload, weights):
+    params, state = workload.init_model_fn(KEY)
+    return workload.import_parameters(params, weights), state
+
+
+def torch_results(workload, weights, batch):
+    params, state = with_weights(workload, weights)
+    tensors = {k: torch.tensor(v).long() if v.dtype == np.int32 else torch.tensor(v) for k, v in batch.items()}
+    logits, _ = workload.model_fn(params, tensors, state, ForwardPassMode.TRAIN, KEY, True, 0.0)
+    loss = workload.loss_fn(tensors["targets"], logits)
+    mean = loss["summed"] / loss["n_valid_examples"]
+    mean.backward()
+    with torch.no_grad():
+        for parameter in params.parameters():
+            parameter.copy_(parameter.grad)
+    return logits.detach().numpy(), mean.item(), workload.export_parameters(params)
+
+
+def jax_results(workload, weights, batch):
+    params, state = with_weights(workload, weights)
+
+    def mean_loss(params):
+        logits, _ = workload.model_fn(params, batch, state, ForwardPassMode.TRAIN, KEY, True, 0.0)
+        loss = workload.loss_fn(batch["targets"], logits)
+        return loss["summed"] / loss["n_valid_examples"], logits
+
+    (mean, logits), gradients = jax.jit(jax.value_and_grad(mean_loss, has_aux=True))(params)
+    return np.asarray(logits), float(mean), workload.export_parameters(gradients)
+
+
+def assert_close(actual, expected, what, floor=1e-6):
+    """To 1e-5 of the largest value, or of ``floor`` where all values are below it."""
+    scale = max(np.abs(expected).max(), floor)
+    assert np.abs(actual - expected).max() <= 1e-5 * scale, what
+
+
+def test_logits_loss_and_gradients_agree(bound, name, variant, weights, small_batch):
+    batch = small_batch(bound(name, variant, "torch"))
+    torch_logits, torch_loss, torch_gradients = torch_results(bound(name, variant, "torch"), weights, batch)
+    jax_logits, jax_loss, jax_gradients = jax_results(bound(name, variant, "jax"), weights, batch)
+    assert_close(jax_logits, torch_logits, "logits")
+    assert jax_loss == pytest.approx(torch_loss, rel=1e-5)
+    assert list(jax_gradients) == list(torch_gradients)
+    # A scalar's gradient is a sum over all positions that nearly cancels: its rounding is that of the summands.
+    floor = 0.02 * max(np.abs(gradient).max() for gradient in torch_gradients.values())
+    for key, expected in torch_gradients.items():
+        assert np.abs(expected).max() > 0, f"{key} has no gradient"
+        assert_close(jax_gradients[key], expected, key, floor)
+
+
+def test_the_same_key_gives_the_same_start_in_both_frameworks(bound, name, variant):
+    torch_values, jax_values = (
+        workload.export_parameters(workload.init_model_fn(KEY)[0])
+        for workload in (bound(name, variant, "torch"), bound(name, variant, "jax"))
+    )
+    declared = {p.name: p.shape for p in bound(name, variant, "jax").parameters()}
+    assert {key: value.shape for key, value in torch_values.items()} == declared
+    assert list(torch_values) == list(jax_values) == list(declared)
+    for key, value in torch_values.items():
+        np.testing.assert_array_equal(jax_values[key], value, err_msg=key)
+
+
+def test_torch_parameters_come_in_the_declared_order(bound, name, variant):
+    workload = bound(name, variant, "torch")
+    model, _ = workload.init_model_fn(KEY)
+    assert list(dict(model.named_parameters())) == [
+        workload._bound.parameter_key(parameter) for parameter in workload.parameters()
+    ]
+    assert list(model.state_dict()) == list(dict(model.named_parameters()))
+
+
+def test_layer_outputs_are_those_of_every_kernel_in_both_frameworks(bound, name, variant, small_batch):
+    outputs = {}
+    for framework in ("torch", "jax"):
+        workload = bound(name, variant, framework)
+        batch = small_batch(workload, 4)
+        if framework == "torch":
+            batch = {k: torch.tensor(v).long() if v.dtype == np.int32 else torch.tensor(v) for k, v in batch.items()}
+        params, state = workload.init_model_fn(KEY)
+        outputs[framework] = workload.layer_outputs(params, state, batch)
+    kernels = {p.name for p in workload.parameters() if p.name.endswith("kernel")}
+    assert set(outputs["torch"]) == set(outputs["jax"]) == kernels
+    for key, expected in outputs["torch"].items():
+        assert outputs["jax"][key].shape == expected.shape
+        assert_close(outputs["jax"][key], expected, key)
+
+
+def test_output_layer_is_known_by_either_frameworks_name(workload_class, bound, name, variant):
+    expected = {"mnist": "Dense_1", "criteo1tb": "Dense_7", "finewebedu_lm": "Embed_0"}[name]
+    if (name, variant) == ("criteo1tb", "resnet"):
+        assert len(workload_class(name)(variant).parameters()) == 17
+    for framework in ("torch", "jax"):
+        workload = bound(name, variant, framework)
+        keys = [workload._bound.parameter_key(parameter) for parameter in workload.parameters()]
+        assert {key.split(".")[0] for key in keys if workload.is_output_params(key)} == {expected}
+
+
+@pytest.mark.skipif(not COUNTS.exists(), reason="AlgoPerf's parameter counts are not beside this checkout")
+def test_full_scale_has_algoperfs_size(workload_class, name):
+    counts, cls = json.loads(COUNTS.read_text()), workload_class(name)
+    workloads = {w.full_name: w for w in (cls(variant, "full") for variant in (BASE, *cls.variants))}
+    compared = workloads.keys() & counts.keys()
+    assert name in compared
+    for full_name in compared:
+        assert workloads[full_name].num_parameters == counts[full_name]["params"]
+        assert len(workloads[full_name].parameters()) == counts[full_name]["jax"]["tensors"]
+
+
+def test_full_scale_models_have_the_declared_shapes_without_memory(workload_class, name, variant):
+    workload = workload_class(name)(variant, "full").bind(load("torch"))
+    with torch.device("meta"):
+        model = workload._bound.build_model(workload)
+    shapes = {key: tuple(value.shape_tuple) for key, value in workload.param_shapes.items()}
+    assert {key: tuple(value.shape) for key, value in model.named_parameters()} == shapes
+
+    workload.bind(load("jax"))
+    tree: dict = {}
+    for parameter in workload.parameters():
+        *path, leaf = parameter.name.split(".")
+        node = tree
+        for part in path:
+            node = node.setdefault(part, {})
+        node[leaf] = jax.ShapeDtypeStruct(parameter.shape, np.float32)
+    length = workload.model_config.get("length")
+    inputs = {
+        "mnist": jax.ShapeDtypeStruct((2, 28, 28, 1), np.float32),
+        "criteo1tb": jax.ShapeDtypeStruct((2, 39), np.float32),
+        "finewebedu_lm": jax.ShapeDtypeStruct((2, length or 1), np.int32),
+    }[name]
+
+    def forward(params, inputs):
+        return workload.model_fn(params, {"inputs": inputs}, None, ForwardPassMode.EVAL, KEY, False)[0]
+
+    logits = jax.eval_shape(forward, tree, inputs)
+    assert (
+        logits.shape
+        == {
+            "mnist": (2, 10),
+            "criteo1tb": (2, 1),
+            "finewebedu_lm": (2, length, workload.model_config.get("vocabulary")),
+        }[name]
+    )
+
+
+def test_dropout_of_criteo_may_be_traced_and_acts_in_training_only(bound, small_batch):
+    workload = bound("criteo1tb", BASE, "jax")
+    batch = small_batch(workload)
+    params, state = workload.init_model_fn(KEY)
+
+    @jax.jit
+    def logits(rate, key):
+        return workload.model_fn(params, batch, state, ForwardPassMode.TRAIN, key, True, rate)[0]
+
+    plain = workload.model_fn(params, batch, state, ForwardPassMode.EVAL, KEY, False)[0]
+    np.testing.assert_allclose(logits(0.0, jax.random.key(0)), plain, rtol=1e-5, atol=1e-6)
+    dropped = [np.asarray(logits(0.5, jax.random.key(seed))) for seed in range(200)]
+    assert np.std([value[0] for value in dropped]) > 0
+    # The layer behind the dropout is linear, so that its mean is the output without dropout.
+    spread = np.std(dropped, axis=0) / np.sqrt(len(dropped))
+    assert (np.abs(np.mean(dropped, axis=0) - plain) < 5 * spread).all()
+
+
+def test_dropout_of_criteo_acts_in_torch_training_only(bound, small_batch):
+    workload = bound("criteo1tb", BASE, "torch")
+    batch = {key: torch.tensor(value) for key, value in small_batch(workload).items()}
+    params, state = workload.init_model_fn(KEY)
+
+    def logits(mode, rate):
+        return workload.model_fn(params, batch, state, mode, KEY, True, rate)[0]
+
+    plain = logits(ForwardPassMode.EVAL, 0.5)
+    assert not torch.equal(logits(ForwardPassMode.TRAIN, 0.5), plain)
+    assert torch.equal(logits(ForwardPassMode.TRAIN, 0.0), plain)
+    assert torch.equal(logits(ForwardPassMode.EVAL, 0.5), plain)
+
+
+def test_language_model_is_causal(bound, small_batch):
+    workload = bound("finewebedu_lm", BASE, "torch")
+    ids = torch.tensor(small_batch(workload, 2)["inputs"]).long()
+    changed = ids.clone()
+    changed[:, 64] = (changed[:, 64] + 1) % 700
+    params, state = workload.init_model_fn(KEY)
+    before, after = (
+        workload.model_fn(params, {"inputs": x}, state, ForwardPassMode.EVAL, KEY, False)[0] for x in (ids, changed)
+    )
+    assert torch.equal(before[:, :64], after[:, :64])
+    assert (before[:, 64:] != after[:, 64:]).any(dim=-1).all()

@@ -1,0 +1,49 @@
+"""Workloads whose mini data is generated and cached, and whose full data is the real thing."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping
+from typing import ClassVar
+
+import numpy as np
+
+from harness.spec import Workload, WorkloadError
+from workloads.cache import Arrays, Cache, root
+
+SPLITS = ("train", "validation", "test")
+"""What a generator makes; ``eval_train`` is the head of ``train``."""
+
+
+class GeneratedWorkload(Workload):
+    """A workload that generates its mini splits, once per version and data configuration."""
+
+    real_data: ClassVar[str]
+    """What the full scale reads, in words."""
+
+    @abc.abstractmethod
+    def generate(self) -> Mapping[str, Arrays]:
+        """Arrays ``inputs`` and ``targets`` of every split in SPLITS, from the data configuration alone."""
+
+    @property
+    def cache(self) -> Cache:
+        sizes = {split: self.base_settings.splits[split] for split in SPLITS}
+        config = {**self.base_settings.data, "splits": sizes}
+        return Cache(root(self.data_dir), self.name, self.version, config)
+
+    def load_split(self, split: str) -> Mapping[str, np.ndarray]:
+        if split not in self.base_settings.splits:
+            raise WorkloadError(
+                f"{self.name} has no split {split!r}; it has: {', '.join(sorted(self.base_settings.splits))}"
+            )
+        if self.scale == "full":
+            raise WorkloadError(
+                f"{self.name} at full scale needs {self.real_data} in {root(self.data_dir) / self.name}, "
+                f"and reading it is not available yet; use the scale mini"
+            )
+        stored = "train" if split == "eval_train" else split
+        arrays = self.cache.load(stored, self._generate_flat)
+        return {name: array[: self.base_settings.splits[split]] for name, array in arrays.items()}
+
+    def _generate_flat(self) -> Arrays:
+        return {f"{split}_{name}": array for split, arrays in self.generate().items() for name, array in arrays.items()}
