@@ -195,7 +195,7 @@ def numpy_batches(workload: Any) -> Any:
 
     arrays = workload.load_split("train")
     for index in shuffled_indices(len(arrays["targets"]), workload.base_settings.batch_size, 0):
-        yield {name: array[index] for name, array in arrays.items()}
+        yield workload.collate({name: array[index] for name, array in arrays.items()})
 
 
 BARE = {"torch": bare_torch, "jax": bare_jax}

@@ -68,7 +68,8 @@ class TrialKey:
     """Where a trial lies in the plan; also the names of its folders.
 
     ``submission`` names the competitor (entries that exist in both frameworks carry the framework in their name),
-    ``workload`` is the full name (``criteo1tb_layernorm``), ``study`` and ``trial`` count from 1.
+    ``workload`` is the full name (``criteo1tb_layernorm``), ``study`` and ``trial`` count from 1. ``fold`` is the label
+    of a part of a resampling plan (``5x2cv/r1f2``), empty on the benchmark's own split; a fold is a results folder.
     """
 
     submission: str
@@ -76,11 +77,13 @@ class TrialKey:
     framework: Literal["torch", "jax"]
     study: int
     trial: int
+    fold: str = ""
 
     @property
     def folder(self) -> str:
         suffix = FRAMEWORK_SUFFIX[self.framework]
-        return f"{self.submission}/study_{self.study}/{self.workload}_{suffix}/trial_{self.trial}"
+        above = f"{self.fold}/" if self.fold else ""
+        return f"{above}{self.submission}/study_{self.study}/{self.workload}_{suffix}/trial_{self.trial}"
 
 
 FRAMEWORK_SUFFIX: Mapping[str, str] = {"torch": "pytorch", "jax": "jax"}
@@ -104,6 +107,8 @@ class TrialSpec:
       max_steps: limit on steps, or None.
       step_hint, eval_period_sec, eval_period_steps, threads: as the trial ran.
       versions: of timetrial, python and the framework.
+      stop_at_target: whether the trial ends at the target, or goes on to the limit on steps or the budget.
+      split_seed: seed of the resampling plan's splits; None on the benchmark's own split.
     """
 
     key: TrialKey
@@ -127,6 +132,8 @@ class TrialSpec:
     eval_period_steps: int | None
     threads: int
     versions: Mapping[str, str]
+    stop_at_target: bool = True
+    split_seed: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)

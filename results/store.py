@@ -15,9 +15,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from results.record import EVALUATION_COLUMNS, TrialKey, TrialRecord
 
 TRIAL_FILE, EVALUATIONS_FILE, HPARAMS_FILE = "trial.json", "eval_measurements.csv", "hparams.json"
+RIGHT_FILE = "test_right.npy"
 RUN_FILE = "run.json"
 """In the root of a results folder: what it was made for, by which command, when and where."""
 _TEMPORARY_PREFIX = ".writing-"
@@ -27,8 +30,15 @@ class StoreError(Exception):
     """A result folder cannot be written or read; says which, why and how to mend it."""
 
 
-def write_trial(root: Path, record: TrialRecord, evaluations: Sequence[Mapping[str, Any]]) -> Path:
+def write_trial(
+    root: Path, record: TrialRecord, evaluations: Sequence[Mapping[str, Any]], right: np.ndarray | None = None
+) -> Path:
     """Writes one trial's folder atomically, replacing an older record of the same trial; returns its path.
+
+    Args:
+      root: the results folder.
+      record, evaluations: what is written.
+      right: which test examples the last evaluated network classifies rightly ``[n]``, where that is known.
 
     Raises:
       StoreError: the disk is full or read-only.
@@ -40,6 +50,8 @@ def write_trial(root: Path, record: TrialRecord, evaluations: Sequence[Mapping[s
         try:
             _write_evaluations(temporary / EVALUATIONS_FILE, evaluations)
             _write_json(temporary / HPARAMS_FILE, record.spec.hyperparameters or {})
+            if right is not None:
+                np.save(temporary / RIGHT_FILE, np.concatenate([[len(right) % 8], np.packbits(right)]).astype(np.uint8))
             _write_json(temporary / TRIAL_FILE, record.to_json())
             temporary.chmod(0o755)
             if final.exists():
@@ -82,6 +94,18 @@ def read_evaluations(folder: Path) -> list[dict[str, float]]:
     """Rows of ``eval_measurements.csv`` as floats; empty cells are absent."""
     with (folder / EVALUATIONS_FILE).open(newline="") as file:
         return [{name: float(cell) for name, cell in row.items() if cell} for row in csv.DictReader(file)]
+
+
+def read_right(folder: Path) -> np.ndarray | None:
+    """Which test examples a trial's last network classified rightly ``[n]``; None where that is not recorded."""
+    try:
+        stored = np.load(folder / RIGHT_FILE)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{folder / RIGHT_FILE}: {error}; remove the folder to rerun the trial") from None
+    bits = np.unpackbits(stored[1:])
+    return bits[: len(bits) - (-int(stored[0])) % 8].astype(bool)
 
 
 def find_trials(root: Path) -> Iterator[Path]:

@@ -23,6 +23,7 @@ from scoring.bootstrap import (
 )
 from scoring.cells import Field, build_field
 from scoring.errors import ScoringError
+from scoring.mixing import refuse_mixed_versions
 from scoring.profile import CREDITS, performance_ratios
 from scoring.ranktests import RankTest, friedman
 from scoring.scoreboard import Entry, Scoreboard, certainty_of, group_letters, tie_groups, verdict
@@ -77,6 +78,7 @@ def read(directories: Sequence[Path], benchmark: str | Path | None, ruleset: str
     if recorded and recorded != chosen.ruleset:
         return read(directories, benchmark, recorded)
     _check_against_benchmark(table, chosen)
+    refuse_mixed_versions(table, chosen)
     if not any(trial.evaluations for trial in table.trials):
         where = ", ".join(map(str, directories))
         reasons = sorted({f"{t.reason}: {t.detail}" for t in table.trials if t.reason})[:3]

@@ -44,7 +44,8 @@ def styles(submissions: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 
 @contextmanager
-def _look(salt: str) -> Iterator[None]:
+def look(salt: str) -> Iterator[None]:
+    """Settings under which a figure is drawn; the salt makes its names unique and the same each time."""
     import matplotlib
 
     settings: Any = {
@@ -74,14 +75,15 @@ def _look(salt: str) -> Iterator[None]:
         yield
 
 
-def _new(width: float, height: float, columns: int = 1) -> tuple[Figure, list[Axes]]:
+def new_figure(width: float, height: float, columns: int = 1) -> tuple[Figure, list[Axes]]:
+    """A figure of so many inches, with a row of panels."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, list(figure.subplots(1, columns, squeeze=False)[0])
 
 
-def _svg(figure: Figure, name: str, label: str) -> str:
+def as_svg(figure: Figure, name: str, label: str) -> str:
     """The figure as an ``<svg>`` element with names that are unique on the page."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", dpi=110, metadata={"Date": None, "Creator": None})
@@ -97,9 +99,9 @@ def _svg(figure: Figure, name: str, label: str) -> str:
 
 def scores(board: Scoreboard) -> str:
     """Scores with both intervals, best on top."""
-    with _look("scores"):
+    with look("scores"):
         n = len(board.entries)
-        figure, [axes] = _new(9, 1.1 + 0.34 * n)
+        figure, [axes] = new_figure(9, 1.1 + 0.34 * n)
         style = styles([entry.submission for entry in board.entries])
         for y, entry in enumerate(board.entries):
             colour = style[entry.submission]["color"]
@@ -113,15 +115,15 @@ def scores(board: Scoreboard) -> str:
         axes.set_xlim(-0.02, 1.02)
         axes.grid(axis="y", visible=False)
         axes.set_xlabel("benchmark score (1: fastest on every workload)")
-        return _svg(figure, "scores", "Benchmark scores with 95% intervals")
+        return as_svg(figure, "scores", "Benchmark scores with 95% intervals")
 
 
 def performance_profile(board: Scoreboard) -> str:
     """ρ(τ) with bands over studies; bands for all of a small field, else for those that may be best."""
     taus = np.linspace(1.0, TAU_MAX, PROFILE_POINTS)
     rho, low, high = profile_bands(board.field, taus)
-    with _look("profile"):
-        figure, [axes] = _new(9, 4.6)
+    with look("profile"):
+        figure, [axes] = new_figure(9, 4.6)
         style = styles([entry.submission for entry in board.entries])
         for entry, i in zip(board.entries, board.order, strict=True):
             axes.step(taus, rho[i], where="post", linewidth=1.8, label=entry.submission, **style[entry.submission])
@@ -134,7 +136,7 @@ def performance_profile(board: Scoreboard) -> str:
         axes.set_xlabel("τ: ratio to the fastest submission")
         axes.set_ylabel("share of workloads reached\nwithin τ times the fastest")
         figure.legend(loc="outside right upper", fontsize=9)
-        return _svg(figure, "profile", "Performance profile")
+        return as_svg(figure, "profile", "Performance profile")
 
 
 def metric_curves(
@@ -150,8 +152,8 @@ def metric_curves(
     """
     style = styles(order)
     n_lines = sum(len(trials) for trials in curves.values())
-    with _look(f"curves {workload}"):
-        figure, panels = _new(11, 3.9, 2)
+    with look(f"curves {workload}"):
+        figure, panels = new_figure(11, 3.9, 2)
         for axes, which, label in zip(panels, (0, 1), ("submission time (s)", "steps"), strict=True):
             for name in order:
                 for trial in curves.get(name, ()):
@@ -165,7 +167,9 @@ def metric_curves(
         better = "lower is better" if goal.direction == "minimize" else "higher is better"
         panels[0].set_ylabel(f"validation {goal.metric} ({better})")
         _curve_legend(figure, style, [name for name in order if curves.get(name)], goal)
-        return _svg(figure, f"curves-{re.sub(r'[^A-Za-z0-9]+', '-', workload)}", f"{workload}: {goal.metric} by trial")
+        return as_svg(
+            figure, f"curves-{re.sub(r'[^A-Za-z0-9]+', '-', workload)}", f"{workload}: {goal.metric} by trial"
+        )
 
 
 def _thinned(values: np.ndarray) -> np.ndarray:
@@ -217,8 +221,8 @@ def critical_difference(board: Scoreboard) -> str | None:
         and (i == 0 or ranks[j] - ranks[i - 1] >= test.critical_difference)
     ]
     style = styles([entry.submission for entry in board.entries])
-    with _look("critical difference"):
-        figure, [axes] = _new(9, 1.5 + 0.3 * k + 0.16 * len(bars))
+    with look("critical difference"):
+        figure, [axes] = new_figure(9, 1.5 + 0.3 * k + 0.16 * len(bars))
         for y, (rank, name) in enumerate(zip(ranks, names, strict=True)):
             axes.plot([1, rank], [y, y], color="#808080", linewidth=0.6, alpha=0.5)
             axes.plot(rank, y, "o", color=style[name]["color"], markersize=6)
@@ -232,4 +236,4 @@ def critical_difference(board: Scoreboard) -> str | None:
         axes.set_xlim(0.9, k + 0.1)
         axes.grid(axis="y", visible=False)
         axes.set_xlabel("mean rank over workloads (1: fastest)")
-        return _svg(figure, "critical-difference", "Critical difference diagram of mean ranks")
+        return as_svg(figure, "critical-difference", "Critical difference diagram of mean ranks")

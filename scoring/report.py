@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import html
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from results.evaluations import read_curve
 from scoring import words
 from scoring.api import DEFAULT_DRAWS, score, write_outputs
 from scoring.errors import ScoringError
+from scoring.markup import cell, document, figure, table, text
 from scoring.scoreboard import Scoreboard
 
 DOWNLOADS = ("score.json", "scores.csv", "time_to_target.csv", "profile.csv", "leaderboard.md")
@@ -51,21 +51,15 @@ def page(board: Scoreboard, title: str) -> str:
     """The report as HTML text."""
     from scoring import figures
 
-    css = (Path(__file__).parent / "report.css").read_text()
     parts = [
-        "<!doctype html>",
-        '<html lang="en"><head><meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>{_text(title)}</title><style>{css}</style></head><body><main>",
-        f"<h1>{_text(title)}</h1>",
-        f'<p class="muted">{_text(words.caption(board))}</p>',
-        f'<p class="verdict" id="verdict">{_text(board.verdict)}</p>',
+        f'<p class="muted">{text(words.caption(board))}</p>',
+        f'<p class="verdict" id="verdict">{text(board.verdict)}</p>',
         _navigation(board),
         '<h2 id="leaderboard">Leaderboard</h2>',
         _leaderboard(board),
-        _figure(figures.scores(board), _scores_caption(board)),
+        figure(figures.scores(board), _scores_caption(board)),
         '<h2 id="profile-section">Performance profile</h2>',
-        _figure(
+        figure(
             figures.performance_profile(board),
             "The higher, the better. Bands: 95% over resampled studies."
             if board.by_studies
@@ -79,31 +73,8 @@ def page(board: Scoreboard, title: str) -> str:
         _irregularities(board),
         '<h2 id="facts">How these results were made</h2>',
         _facts(board),
-        "</main></body></html>",
     ]
-    return "\n".join(parts) + "\n"
-
-
-def _text(value: Any) -> str:
-    return html.escape(str(value))
-
-
-def _figure(svg: str, caption: str) -> str:
-    return f"<figure>{svg}<figcaption>{_text(caption)}</figcaption></figure>"
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]], identity: str, numeric: Sequence[str] = ()) -> str:
-    """A table; cells are HTML that brings its own ``<td>``."""
-    head = "".join(f"<th{' class=number' if name in numeric else ''}>{_text(name)}</th>" for name in header)
-    body = "\n".join(f"<tr>{''.join(row)}</tr>" for row in rows)
-    return (
-        f'<div class="scroll"><table id="{identity}"><thead><tr>{head}</tr></thead>\n'
-        f"<tbody>{body}</tbody></table></div>"
-    )
-
-
-def _cell(value: Any, kind: str = "") -> str:
-    return f'<td class="{kind}">{_text(value)}</td>' if kind else f"<td>{_text(value)}</td>"
+    return document(title, parts)
 
 
 def _navigation(board: Scoreboard) -> str:
@@ -111,7 +82,7 @@ def _navigation(board: Scoreboard) -> str:
     links += [(f"workload-{workload}", workload) for workload in board.field.layout.workloads]
     links += [("irregularities", "Irregularities"), ("facts", "Facts")]
     files = " ".join(f'<a href="{name}">{name}</a>' for name in DOWNLOADS)
-    inside = " ".join(f'<a href="#{_text(target)}">{_text(name)}</a>' for target, name in links)
+    inside = " ".join(f'<a href="#{text(target)}">{text(name)}</a>' for target, name in links)
     return f'<nav>{inside}</nav><nav class="muted">Data beside this page: {files}</nav>'
 
 
@@ -122,10 +93,10 @@ def _leaderboard(board: Scoreboard) -> str:
 
     def row(cells: Sequence[str]) -> list[str]:
         kinds = ["name" if name == "submission" else "number" if name in numeric else "" for name in names]
-        return [_cell(cells[i], kind) for i, kind in zip(shown, kinds, strict=True)]
+        return [cell(cells[i], kind) for i, kind in zip(shown, kinds, strict=True)]
 
-    table = _table(names, (row(words.leaderboard_row(entry)) for entry in board.entries), "scores", numeric)
-    return table + f'<p class="muted">{_text(words.tie_note(board))}</p>'
+    ranked = table(names, (row(words.leaderboard_row(entry)) for entry in board.entries), "scores", numeric)
+    return ranked + f'<p class="muted">{text(words.tie_note(board))}</p>'
 
 
 def _scores_caption(board: Scoreboard) -> str:
@@ -143,8 +114,8 @@ def _certainty(board: Scoreboard) -> str:
     sensitivity = board.sensitivity
     rows = [_certainty_row(board, entry.submission, entry.score) for entry in board.entries]
     parts = [
-        _table(CERTAINTY_COLUMNS, rows, "certainty-table", ("score", "at most", "nested")),
-        f'<p class="muted">{_text(CERTAINTY_NOTE)}</p>',
+        table(CERTAINTY_COLUMNS, rows, "certainty-table", ("score", "at most", "nested")),
+        f'<p class="muted">{text(CERTAINTY_NOTE)}</p>',
     ]
     notes = [
         f"Without {name}, {winner} leads instead of {board.entries[0].submission}."
@@ -153,17 +124,17 @@ def _certainty(board: Scoreboard) -> str:
     if sensitivity.nested_why_not:
         notes.append(f"No nested selection: {sensitivity.nested_why_not}.")
     test = board.rank_test
-    figure = figures.critical_difference(board)
-    if test is not None and figure is not None:
+    diagram = figures.critical_difference(board)
+    if test is not None and diagram is not None:
         parts.append(
-            _figure(
-                figure,
+            figure(
+                diagram,
                 f"Friedman's test over {len(board.field.layout.base)} workloads: χ² {test.chi2:.2f}, p {test.p:.2g}; "
                 f"Iman-Davenport F {test.f:.2f}, p {test.f_p:.2g}. Bars join entries that Nemenyi's test cannot tell "
                 "apart at 5%. With few workloads it can tell apart very little.",
             )
         )
-    return "\n".join([*parts, *(f"<p>{_text(note)}</p>" for note in notes)])
+    return "\n".join([*parts, *(f"<p>{text(note)}</p>" for note in notes)])
 
 
 CERTAINTY_COLUMNS = ("submission", "score", "at most", "nested", "ranks, a workload out", "ranks, a submission out")
@@ -181,11 +152,11 @@ def _certainty_row(board: Scoreboard, submission: str, score: float) -> list[str
     nested = sensitivity.nested.get(submission)
     ranks = (extremes.get(kind) for kind in ("workload", "submission"))
     return [
-        _cell(submission, "name"),
-        _cell(f"{score:.4f}", "number"),
-        _cell(f"{bounds[1]:.4f}" if bounds else words.NOTHING, "number"),
-        _cell(f"{nested:.4f}" if nested is not None else words.NOTHING, "number"),
-        *(_cell(words.span(e.best_rank, e.worst_rank) if e else words.NOTHING) for e in ranks),
+        cell(submission, "name"),
+        cell(f"{score:.4f}", "number"),
+        cell(f"{bounds[1]:.4f}" if bounds else words.NOTHING, "number"),
+        cell(f"{nested:.4f}" if nested is not None else words.NOTHING, "number"),
+        *(cell(words.span(e.best_rank, e.worst_rank) if e else words.NOTHING) for e in ranks),
     ]
 
 
@@ -205,13 +176,13 @@ def _workload(board: Scoreboard, workload: str) -> str:
     numbers = sorted({study.study for name in order for study in field.studies(name, workload)})
     return "\n".join(
         (
-            f'<h3 id="workload-{_text(workload)}">{_text(workload)}</h3>',
-            f'<p class="muted">Target: validation {_text(goal.metric)} {sign} {goal.target:g}{budget}.{held_out}</p>',
-            _figure(
+            f'<h3 id="workload-{text(workload)}">{text(workload)}</h3>',
+            f'<p class="muted">Target: validation {text(goal.metric)} {sign} {goal.target:g}{budget}.{held_out}</p>',
+            figure(
                 figures.metric_curves(workload, goal, order, curves),
                 "One line per trial, colours by submission; dashed: the target.",
             ),
-            _table(
+            table(
                 ("submission", f"median {field.clock}", "ratio", *(f"study {n}" for n in numbers)),
                 (_time_row(board, name, workload, numbers) for name in order),
                 f"times-{workload}",
@@ -239,9 +210,9 @@ def _time_row(board: Scoreboard, submission: str, workload: str, numbers: Sequen
     median = words.quantity(float(board.field.medians()[i, j]), board.unit)
     studies = {study.study: study for study in board.field.studies(submission, workload)}
     return [
-        _cell(submission, "name"),
-        _cell(median, "number"),
-        _cell(ratio, "number"),
+        cell(submission, "name"),
+        cell(median, "number"),
+        cell(ratio, "number"),
         *(_study_cell(studies.get(number), board.unit) for number in numbers),
     ]
 
@@ -251,8 +222,8 @@ def _study_cell(study: Any, unit: str) -> str:
         return '<td class="miss">no data</td>'
     if study.reached:
         trial = f" <small class=muted>trial {study.chosen.trial}</small>" if len(study.trials) > 1 else ""
-        return f"<td>{_text(words.quantity(study.time, unit))}{trial}</td>"
-    return f'<td class="miss">{words.MISS}<small>{_text(study.reason)}</small></td>'
+        return f"<td>{text(words.quantity(study.time, unit))}{trial}</td>"
+    return f'<td class="miss">{words.MISS}<small>{text(study.reason)}</small></td>'
 
 
 def _irregularities(board: Scoreboard) -> str:
@@ -260,27 +231,27 @@ def _irregularities(board: Scoreboard) -> str:
         return "<p>None: every expected trial is there, and every file was whole.</p>"
     rows = (
         [
-            _cell(odd.kind.replace("_", " ")),
-            _cell(odd.submission or "all", "name"),
-            _cell(odd.workload or "all"),
-            _cell(odd.count, "number"),
-            _cell(odd.message, "fact"),
-            _cell(odd.where[0] if odd.where else "", "fact"),
+            cell(odd.kind.replace("_", " ")),
+            cell(odd.submission or "all", "name"),
+            cell(odd.workload or "all"),
+            cell(odd.count, "number"),
+            cell(odd.message, "fact"),
+            cell(odd.where[0] if odd.where else "", "fact"),
         ]
         for odd in board.irregularities
     )
-    return _table(
+    return table(
         ("kind", "submission", "workload", "cases", "what", "for example"), rows, "irregularity-table", ("cases",)
     )
 
 
 def _facts(board: Scoreboard) -> str:
-    rows = [[_cell(name, "name"), _cell(value, "fact")] for name, value in board.shared.items()]
+    rows = [[cell(name, "name"), cell(value, "fact")] for name, value in board.shared.items()]
     for name, values in board.facts.items():
         total = sum(values.values())
         for value, count in values.items():
             share = "" if len(values) == 1 else f" ({count} of {total} trials)"
-            rows.append([_cell(name, "name"), _cell(value + share, "fact")])
-    rows.append([_cell("bootstrap draws", "name"), _cell(board.draws, "fact")])
-    rows.append([_cell("rules", "name"), _cell(f"{board.rules}, clock {board.field.clock}", "fact")])
-    return _table(("fact", "value"), rows, "fact-table")
+            rows.append([cell(name, "name"), cell(value + share, "fact")])
+    rows.append([cell("bootstrap draws", "name"), cell(board.draws, "fact")])
+    rows.append([cell("rules", "name"), cell(f"{board.rules}, clock {board.field.clock}", "fact")])
+    return table(("fact", "value"), rows, "fact-table")

@@ -57,6 +57,7 @@ from scoring.statistics.proportions import (
 )
 from scoring.statistics.resampling import (
     Bootstrap632,
+    bca_correction,
     bootstrap_632,
     bootstrap_632_plus,
     bootstrap_interval,
@@ -83,6 +84,7 @@ __all__ = [
     "SurvivalCurve",
     "a12",
     "adjust",
+    "bca_correction",
     "bootstrap_632",
     "bootstrap_632_plus",
     "bootstrap_interval",

@@ -46,6 +46,7 @@ def _step_up(values: np.ndarray) -> np.ndarray:
 
 
 ADJUSTMENTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "none": lambda p: p,
     "bonferroni": lambda p: p * p.size,
     "sidak": lambda p: _sidak(p, p.size),
     "holm": lambda p: _step_down(p * _remaining(p)),
@@ -55,7 +56,8 @@ ADJUSTMENTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "bh": lambda p: stats.false_discovery_control(p, method="bh"),
     "by": lambda p: stats.false_discovery_control(p, method="by"),
 }
-"""Adjustments of ascending p-values. All but "bh" and "by" (false discovery rate) bound the chance of any false one."""
+"""Adjustments of ascending p-values. All but "none", and "bh" and "by" (false discovery rate), bound the chance of any
+false one."""
 
 
 def _p_values(p: ArrayLike) -> np.ndarray:

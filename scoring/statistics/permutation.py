@@ -6,6 +6,7 @@ Fisher 1935; Wilcoxon 1945; Pratt 1959. Random permutations count the observed o
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 
@@ -102,6 +103,12 @@ def paired_permutation_many(differences: ArrayLike) -> np.ndarray:
     return p
 
 
+@functools.lru_cache(maxsize=4)
+def _splits(n: int, m: int) -> np.ndarray:
+    """Indices ``(n over m, m)`` of the first sample in each split of n values."""
+    return np.array(list(itertools.combinations(range(n), m)), dtype=np.intp)
+
+
 def unpaired_permutation(x: ArrayLike, y: ArrayLike, draws: int = DRAWS, seed: int = 0) -> Outcome:
     """Permutation test of equal means of two independent samples; the statistic is mean(x) - mean(y).
 
@@ -123,8 +130,7 @@ def unpaired_permutation(x: ArrayLike, y: ArrayLike, draws: int = DRAWS, seed: i
     observed, size = math.fsum(centred[:m]), float(np.abs(centred).sum())
     splits = math.comb(n, m)
     if splits <= _EXACT_SPLITS:
-        rows = np.array(list(itertools.combinations(range(n), m)))
-        p = float(_share_as_extreme(centred[rows].sum(axis=1), observed, size).mean())
+        p = float(_share_as_extreme(centred[_splits(n, m)].sum(axis=1), observed, size).mean())
         return Outcome(difference, (), p, f"{name}, exact ({splits} splits)")
     rng = np.random.RandomState(seed)
     extreme = 0

@@ -72,16 +72,32 @@ def _quantile(ordered: np.ndarray, q: float) -> float:
     return float(low if weight == 0 or low == high else low + (high - low) * weight if math.isfinite(low) else high)
 
 
-def _bca_levels(
-    values: np.ndarray, statistic: Statistic, observed: float, replicates: np.ndarray, alpha: float
-) -> tuple[float, float]:
-    """Corrected levels from the bias z0 (ties counted half) and the jackknife's acceleration."""
-    share = float(np.mean(replicates < observed) + np.mean(replicates == observed) / 2)
-    z0 = float(stats.norm.ppf(share))
+def bca_correction(data: ArrayLike, statistic: Statistic, replicates: ArrayLike) -> tuple[float, float]:
+    """Bias correction z0 (ties counted half) and the jackknife's acceleration of the BCa interval (Efron 1987).
+
+    Args:
+      data: ``(n,)``.
+      statistic: reduces the last axis.
+      replicates: of the statistic, ``(draws,)``.
+
+    Raises:
+      ValueError: NaN, or a statistic of the data that lies outside of all replicates.
+    """
+    values, drawn = _without_nan(data, "data"), _without_nan(replicates, "replicates")
+    observed = float(statistic(values, axis=-1))
+    if not drawn.min() <= observed <= drawn.max():
+        raise ValueError(f"the statistic {observed} lies outside of all replicates: bca is undefined, use percentile")
+    share = float(np.mean(drawn < observed) + np.mean(drawn == observed) / 2)
     left_out = np.array([float(statistic(np.delete(values, i), axis=-1)) for i in range(values.size)])
     distance = left_out.mean() - left_out
     spread = float((distance**2).sum())
     acceleration = float((distance**3).sum()) / (6 * spread**1.5) if spread > 0 else 0.0
+    return float(stats.norm.ppf(share)), acceleration
+
+
+def _bca_levels(values: np.ndarray, statistic: Statistic, replicates: np.ndarray, alpha: float) -> tuple[float, float]:
+    """The levels at which BCa takes its percentiles."""
+    z0, acceleration = bca_correction(values, statistic, replicates)
     z = z0 + stats.norm.ppf([alpha / 2, 1 - alpha / 2])
     low, high = stats.norm.cdf(z0 + z / (1 - acceleration * z))
     return float(low), float(high)
@@ -130,11 +146,8 @@ def bootstrap_interval(
     if method != "percentile" and not (math.isfinite(ordered[0]) and math.isfinite(ordered[-1])):
         raise ValueError(f"replicates are infinite: the {method} interval is undefined, use percentile")
     levels = (alpha / 2, 1 - alpha / 2)
-    one_sided = method == "bca" and not ordered[0] <= observed <= ordered[-1]
-    if one_sided:
-        raise ValueError(f"the statistic {observed} lies outside of all replicates: bca is undefined, use percentile")
     if method == "bca":
-        levels = _bca_levels(values, statistic, observed, ordered, alpha)
+        levels = _bca_levels(values, statistic, ordered, alpha)
     low, high = (_quantile(ordered, level) for level in levels)
     if method == "basic":
         low, high = 2 * observed - high, 2 * observed - low

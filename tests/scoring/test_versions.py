@@ -1,6 +1,7 @@
 """Paths that the v0.5 self-tuning and v0.6 logs need, on synthetic logs of their shape."""
 
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -97,3 +98,29 @@ def test_percentile_limits_follow_the_linear_quantile_rule(oracles):
 
     expected = oracles["bootstrap_exact_n3"]["expected"]
     assert interval(np.array(expected["mean_replicates_sorted"])).tolist() == pytest.approx(expected["mean_ci"])
+
+
+@pytest.mark.parametrize("scored_as", ["v0.5", "v0.6"])
+def test_complete_logs_of_two_versions_are_one_error(tmp_path, scored_as):
+    old = logs(tmp_path / "old", "v0.5", "external", 2)
+    new = logs(tmp_path / "new", "v0.6", "external", 1, skip=("finewebedu_lm",))
+    (new / "entry_0").rename(new / "entry_9")
+    pattern = (
+        rf"two versions mixed: {old}/entry_0 has 5 studies of every workload.*, as v0\.5; "
+        rf"{new}/entry_9 has 3 studies of every workload.*, as v0\.6 and v1\.0; score each version's logs"
+    )
+    with pytest.raises(ScoringError, match=pattern):
+        api.score([old, new], benchmark=scored_as, ruleset="external", draws=0)
+    assert api.score([old], benchmark=scored_as, ruleset="external", draws=0).entries
+
+
+def test_incomplete_logs_are_irregular_and_not_another_version(tmp_path):
+    whole = logs(tmp_path / "whole", "v0.5", "external", 1)
+    part = logs(tmp_path / "part", "v0.5", "external", 1)
+    (part / "entry_0").rename(part / "entry_1")
+    for study in (4, 5):
+        for folder in (part / "entry_1" / f"study_{study}").iterdir():
+            if not folder.name.startswith("wmt"):
+                shutil.rmtree(folder)
+    board = api.score([whole, part], benchmark="v0.5", ruleset="external", draws=0)
+    assert "missing_studies" in {odd.kind for odd in board.irregularities}
