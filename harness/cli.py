@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness import __version__
+from harness.cli_check import COMMANDS as CHECK_COMMANDS
+from harness.cli_compare import COMMANDS as COMPARE_COMMANDS
 from harness.cli_scoring import COMMANDS, score_and_report
 
 if TYPE_CHECKING:
@@ -83,7 +85,7 @@ def main() -> None:
     """
 
 
-for _command in COMMANDS:
+for _command in (*COMMANDS, *COMPARE_COMMANDS, *CHECK_COMMANDS):
     main.add_command(_command)
 
 
@@ -263,6 +265,9 @@ def new_command(name: str, framework: str, into: Path) -> None:
 @click.option("--framework", type=click.Choice(["torch", "jax"]), default="torch", show_default=True)
 @click.option("--points", type=click.IntRange(1), default=6, show_default=True, help="Search points per algorithm.")
 @click.option("--seeds", type=click.IntRange(3), default=10, show_default=True, help="Reruns of the best point.")
+@click.option("--plan", metavar="PLAN", help="Targets for a resampling plan's smaller training sets, such as 5x2cv.")
+@click.option("--inner", type=click.IntRange(0), default=0, metavar="N",
+              help="With --plan: also for N inner parts (1: one inner holdout).")  # fmt: skip
 @click.option("--horizon", type=click.FloatRange(0.1, 1.0), default=0.75, show_default=True,
               help="Share of the step hint that a target-setting run may use.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
@@ -272,7 +277,14 @@ def new_command(name: str, framework: str, into: Path) -> None:
 @click.option("--write", is_flag=True, help="Put the result into the workload's targets.json.")
 @_as_json
 def targets_command(
-    workload: str, variants: Sequence[str], as_json: bool, write: bool, jobs: int | None, **options: Any
+    workload: str,
+    variants: Sequence[str],
+    plan: str | None,
+    inner: int,
+    as_json: bool,
+    write: bool,
+    jobs: int | None,
+    **options: Any,
 ) -> None:
     """Set a mini workload's targets by AlgoPerf's procedure, scaled down.
 
@@ -283,18 +295,28 @@ def targets_command(
     Examples:
       timetrial targets mnist --points 4 --seeds 5
       timetrial targets criteo1tb --variant layernorm --jobs 2 --write
+      timetrial targets mnist --plan 5x2cv --write
     """
     from harness.machine import usable_cores
-    from harness.targets import set_targets
+    from harness.targets import set_resampled_targets, set_targets
 
-    results = set_targets(workload, variants=tuple(variants), jobs=jobs or len(usable_cores()), write=write, **options)
+    common: dict[str, Any] = {"variants": tuple(variants), "jobs": jobs or len(usable_cores()), "write": write}
+    if plan:
+        kept = {name: options[name] for name in ("seeds", "seed", "out", "data_dir")}
+        resampled = set_resampled_targets(workload, plan, inner=inner, **common, **kept)
+        results: dict[str, Any] = {
+            f"{v} {key} of the data": found for v, of_v in resampled.items() for key, found in of_v.items()
+        }
+    else:
+        results = set_targets(workload, **common, **options)
     if as_json:
         click.echo(json.dumps(results, indent=1))
         return
     for variant, found in results.items():
+        source = f"{found['algorithm']}, {found['steps']} steps" if "algorithm" in found else found["plan"]
         click.echo(
             f"{workload} {variant}: validation {found['validation']:.6g}, test {found['test']:.6g} "
-            f"({found['algorithm']}, {found['steps']} steps, {found['seeds']} seeds)"
+            f"({source}, {found['seeds']} seeds)"
         )
 
 

@@ -6,16 +6,16 @@ import ast
 import dataclasses
 import functools
 import hashlib
-import importlib.util
 import inspect
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Literal
 
 import submissions as _package
+from harness.compat import dependencies
+from harness.compat.conventions import NONE, Conventions, conventions_of
+from harness.compat.sources import Sources, read_sources, source_digest
 from harness.config import Document, load_document
 from harness.errors import UsageError, unknown
 from harness.seeds import digest
@@ -24,6 +24,7 @@ from harness.tuning import RulesetName, SearchSpace, parse_search_space
 
 SEARCH_SPACE_FILES = ("tuning_search_space.json", "search_space.json", "search_space.yaml")
 INFO_FILE = "submission_info.yml"
+INFO_FILES = (INFO_FILE, "submission_info.yaml", "submissions_info.yml", "submissions_info.yaml")
 _CALLED_BY_POSITION = frozenset({"init_optimizer_state", "data_selection", "get_batch_size", "get_eval_batch_size"})
 
 
@@ -40,6 +41,7 @@ class Entry:
       self_tuning: whether it can run without being given hyperparameters.
       track: what it changes.
       digest: of every source file that decides what it does.
+      conventions: how it is written; see :mod:`harness.compat`.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Entry:
     track: str
     digest: str
     summary: str = ""
+    conventions: Conventions = NONE
 
     def competitor(self, framework: Framework) -> str:
         """The name under which results are kept: with the framework where the entry has more than one."""
@@ -90,12 +93,17 @@ def find_entry(reference: str, search_space: Path | None = None) -> Entry:
     Raises:
       UsageError: there is no such entry, or it is malformed (file, line and key are named).
     """
-    path = _locate(reference)
+    path = locate(reference)
     entry = _read_composition(path) if path.suffix in (".yaml", ".yml") else _read_module(path)
     return entry if search_space is None else _with_search_space(entry, load_document(search_space))
 
 
-def _locate(reference: str) -> Path:
+def locate(reference: str) -> Path:
+    """The YAML or Python file that a name or a path means.
+
+    Raises:
+      UsageError: there is none.
+    """
     if reference in entry_names():
         folder = entries_folder()
         composition = folder / f"{reference}.yaml"
@@ -163,34 +171,59 @@ def _checked_name(document: Document, name: Any) -> str:
 # ---- entries in Python ----
 
 
+_FRAMEWORK_FOLDERS = ("jax", "pytorch", "torch")
+"""Folders that AlgoPerf has below an algorithm's own; the search space lies beside them."""
+
+
 def _read_module(path: Path) -> Entry:
-    tree = _parse(path)
-    problems = [f"{path}:{line}: {message}" for line, message in _signature_problems(tree)]
+    sources = read_sources(path)
+    tree = sources.trees[path]
+    problems = [f"{path}:{line}: {message}" for line, message in signature_problems(tree)]
+    owns_folder = path.name == "submission.py"
+    info_path = _info_path(path.parent)
+    info = _read_info(info_path) if owns_folder else {}
+    requirements = dependencies.read_requirements(path.parent)
+    problems += [dependencies.problem(name, by, requirements) for name, by in dependencies.missing(sources).items()]
     if problems:
         raise UsageError("\n".join(problems))
-    folder = path.parent
-    owns_folder = path.name == "submission.py"
-    info = _read_info(folder / INFO_FILE) if owns_folder else {}
-    space = next((folder / name for name in SEARCH_SPACE_FILES if owns_folder and (folder / name).exists()), None)
+    space = _search_space_file(path)
     ruleset = str(info.get("ruleset", "")).lower().replace("-", "_")
     return Entry(
-        name=folder.name if owns_folder else path.stem,
+        name=_module_name(path),
         kind="module",
         path=path,
-        frameworks=(_framework_of(path, tree, info),),
+        frameworks=(_framework_of(sources, info, info_path),),
         search_space=parse_search_space(load_document(space)) if space else None,
         self_tuning=ruleset.startswith("self") or space is None,
         track="initializers" if "init_model_params" in _defined_names(tree) else "algoperf",
-        digest=_source_digest(path, owns_folder),
+        digest=_source_digest(path) if owns_folder else digest(source_digest(sources)),
         summary=str(info.get("description") or (ast.get_docstring(tree) or "").partition("\n")[0]),
+        conventions=conventions_of(sources, info, info_path),
     )
 
 
-def _parse(path: Path) -> ast.Module:
-    try:
-        return ast.parse(path.read_bytes(), str(path))
-    except SyntaxError as error:
-        raise UsageError(f"{path}:{error.lineno}: not Python: {error.msg}") from None
+def _module_name(path: Path) -> str:
+    """The folder's name for ``submission.py``, with the algorithm's in front of a framework's; else the file's."""
+    folder = path.parent
+    if path.name != "submission.py":
+        name = path.stem
+    elif folder.name in _FRAMEWORK_FOLDERS:
+        name = f"{folder.parent.name}_{folder.name}"
+    else:
+        name = folder.name
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", name)
+
+
+def _search_space_file(path: Path) -> Path | None:
+    """A search space beside the file, or beside the folder of an algorithm's version for one framework."""
+    folders = [path.parent]
+    if path.name == "submission.py" and not (path.parent.parent / "submission.py").exists():
+        folders.append(path.parent.parent)
+    return next((f / name for f in folders for name in SEARCH_SPACE_FILES if (f / name).is_file()), None)
+
+
+def _info_path(folder: Path) -> Path:
+    return next((folder / name for name in INFO_FILES if (folder / name).is_file()), folder / INFO_FILE)
 
 
 def _read_info(path: Path) -> Mapping[str, Any]:
@@ -200,15 +233,21 @@ def _read_info(path: Path) -> Mapping[str, Any]:
     return data if isinstance(data, Mapping) else {}
 
 
-def _framework_of(path: Path, tree: ast.Module, info: Mapping[str, Any]) -> Framework:
+def _framework_of(sources: Sources, info: Mapping[str, Any], info_path: Path) -> Framework:
+    """The declared framework, else the one that the main file imports, else the one that the entry's files import."""
     declared = str(info.get("framework", "")).lower()
     if declared:
         names: Mapping[str, Framework] = {"pytorch": "torch", "torch": "torch", "jax": "jax"}
         if declared not in names:
-            raise UsageError(f"{path.parent / INFO_FILE}: framework: expected pytorch or jax, found {declared!r}")
+            raise UsageError(f"{info_path}: framework: expected pytorch or jax, found {declared!r}")
         return names[declared]
-    imported = {name for file in _sources(path) for name in _imports(tree if file == path else _parse(file))}
-    found = [framework for framework in FRAMEWORKS if framework in imported]
+    path = sources.layout.main
+    found: list[Framework] = []
+    for files in ({path}, set(sources.trees)):
+        imported = {each.top_level for each in sources.imports if each.file in files}
+        found = [framework for framework in FRAMEWORKS if framework in imported]
+        if found:
+            break
     if len(found) != 1:
         which = "neither torch nor jax" if not found else "both torch and jax"
         raise UsageError(
@@ -218,22 +257,11 @@ def _framework_of(path: Path, tree: ast.Module, info: Mapping[str, Any]) -> Fram
     return found[0]
 
 
-def _sources(path: Path) -> list[Path]:
-    return sorted(path.parent.rglob("*.py")) if path.name == "submission.py" else [path]
-
-
-def _imports(tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name.partition(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module.partition(".")[0]
-
-
 def _defined_names(tree: ast.Module) -> dict[str, ast.AST]:
     names: dict[str, ast.AST] = {}
+    top = set(_top_statements(tree.body))
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef) and node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node in top:
             names[node.name] = node
         elif isinstance(node, ast.Import | ast.ImportFrom):
             names.update({(alias.asname or alias.name): node for alias in node.names})
@@ -242,7 +270,17 @@ def _defined_names(tree: ast.Module) -> dict[str, ast.AST]:
     return names
 
 
-def _signature_problems(tree: ast.Module) -> Iterator[tuple[int, str]]:
+def _top_statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """Statements of a module, with those under ``if`` and ``try``."""
+    for node in body:
+        yield node
+        if isinstance(node, ast.If | ast.Try):
+            for inner in ("body", "orelse", "finalbody"):
+                yield from _top_statements(getattr(node, inner, []))
+
+
+def signature_problems(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Lines and messages for submission functions that are missing or have other arguments than they are given."""
     defined = _defined_names(tree)
     star = any(isinstance(n, ast.ImportFrom) and any(a.name == "*" for a in n.names) for n in ast.walk(tree))
     for name, arguments in {**SUBMISSION_FUNCTIONS, **OPTIONAL_SUBMISSION_FUNCTIONS}.items():
@@ -304,10 +342,10 @@ def _argument_problem(function: str, expected: tuple[str, ...], found: _Argument
     return None
 
 
-def _source_digest(path: Path, whole_folder: bool) -> str:
+def _source_digest(path: Path) -> str:
     folder = path.parent
     kept = {".py", ".json", ".yaml", ".yml", ".state", ".txt"}
-    files = sorted(p for p in folder.rglob("*") if p.suffix in kept and p.is_file()) if whole_folder else [path]
+    files = sorted(p for p in folder.rglob("*") if p.suffix in kept and p.is_file())
     return digest([[str(p.relative_to(folder)), hashlib.sha256(p.read_bytes()).hexdigest()] for p in files])
 
 
@@ -321,14 +359,23 @@ class InvalidSubmissionError(Exception):
 def load_functions(entry: Entry, framework: Framework, defaults: bool) -> Any:
     """The submission's functions as attributes; imports its framework.
 
+    What an AlgoPerf entry finds (``import algoperf``, names that libraries have dropped, ...) stays in place in this
+    process until another submission is loaded or :func:`harness.compat.environment.close` is called.
+
     Raises:
-      InvalidSubmissionError: a function is missing or has other arguments.
+      InvalidSubmissionError: a function is missing or has other arguments, or something that it imports is not there.
     """
+    from harness.compat import environment
+
     if entry.kind == "composition":
         import submissions.composition as composition
 
+        environment.close()
         return composition.load(load_document(entry.path).data, framework, defaults)
-    module = _import_as_package_member(entry.path)
+    try:
+        module = environment.load_module(entry.conventions, framework)
+    except environment.EntryImportError as error:
+        raise InvalidSubmissionError(str(error)) from error
     for name, arguments in {**SUBMISSION_FUNCTIONS, **OPTIONAL_SUBMISSION_FUNCTIONS}.items():
         function = getattr(module, name, None)
         if function is None:
@@ -338,20 +385,4 @@ def load_functions(entry: Entry, framework: Framework, defaults: bool) -> Any:
         problem = _argument_problem(name, arguments, _Arguments.of_function(function))
         if problem:
             raise InvalidSubmissionError(f"{entry.path}: {problem}")
-    return module
-
-
-def _import_as_package_member(path: Path) -> ModuleType:
-    """Imports the file as a member of a package made of its folder, so that relative and sibling imports work."""
-    package_name = "timetrial_entry"
-    package = ModuleType(package_name)
-    package.__path__ = [str(path.parent)]
-    sys.modules[package_name] = package
-    sys.path.insert(0, str(path.parent))
-    spec = importlib.util.spec_from_file_location(f"{package_name}.{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise InvalidSubmissionError(f"{path} cannot be imported; is it a Python file?")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
     return module

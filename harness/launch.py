@@ -22,6 +22,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import psutil
 
 from harness.errors import UsageError
@@ -89,11 +90,15 @@ class Observer(Protocol):
     def finished(self, record: TrialRecord) -> None: ...
 
 
+Keep = Callable[[TrialRecord, Sequence[Mapping[str, Any]], "np.ndarray | None"], object]
+"""Is given a finished trial's record, its evaluations, and which test examples it classifies rightly (if known)."""
+
+
 def run_trials(
     tasks: Iterable[tuple[TrialTask, str]],
     *,
     jobs: int,
-    keep: Callable[[TrialRecord, Sequence[Mapping[str, float]]], None],
+    keep: Keep,
     observer: Observer,
     limits: Limits = DEFAULT_LIMITS,
 ) -> None:
@@ -111,7 +116,7 @@ def run_trials(
     limits = dataclasses.replace(
         limits, memory_bytes=limits.memory_bytes or int(0.9 * psutil.virtual_memory().total / jobs)
     )
-    context = _fork_server(threads, {task.spec.key.framework for task, _ in waiting})
+    context = fork_server(threads, {task.spec.key.framework for task, _ in waiting})
     running: list[RunningTrial] = []
     with tempfile.TemporaryDirectory(prefix="timetrial-logs-") as logs:
         try:
@@ -129,7 +134,7 @@ def run_trials(
                         running.remove(trial)
                         slots.append(trial.cores)
                         record = make_record(trial)
-                        keep(record, trial.evaluations)
+                        keep(record, trial.evaluations, (trial.finished or {}).get("right"))
                         observer.finished(record)
                 observer.update(running, [(t.spec.key.workload, t.spec.key.framework) for t, _ in waiting])
         finally:
@@ -156,7 +161,7 @@ def core_slots(jobs: int, threads: int) -> list[tuple[int, ...]]:
     return [tuple(cores[i * threads : (i + 1) * threads]) for i in reversed(range(jobs))]
 
 
-def _fork_server(threads: int, frameworks: Iterable[str]) -> Any:
+def fork_server(threads: int, frameworks: Iterable[str]) -> Any:
     """A fork server in an environment with fixed threads and hashing, without traces of a distributed launcher."""
     set_thread_environment(threads)
     os.environ["PYTHONHASHSEED"] = "0"
@@ -172,7 +177,7 @@ def _fork_server(threads: int, frameworks: Iterable[str]) -> Any:
 def _start(context: Any, task: TrialTask, digest: str, cores: tuple[int, ...], log: Path) -> RunningTrial:
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=main, args=(task, sender, cores, log), daemon=True)
-    with _without_main_module():
+    with without_main_module():
         process.start()
     sender.close()
     now = time.monotonic()
@@ -181,7 +186,7 @@ def _start(context: Any, task: TrialTask, digest: str, cores: tuple[int, ...], l
 
 
 @contextlib.contextmanager
-def _without_main_module() -> Iterator[None]:
+def without_main_module() -> Iterator[None]:
     """Keeps multiprocessing from running the caller's script again in the child: a trial needs nothing of it, and a
     script without ``if __name__ == "__main__"`` would start over."""
     main_module = sys.modules["__main__"]
@@ -248,7 +253,7 @@ def make_record(trial: RunningTrial) -> TrialRecord:
     }
     if trial.finished is not None and trial.killed_because is None:
         outcome = dict(trial.finished)
-        crossing = outcome.pop("crossing")
+        crossing, _ = outcome.pop("crossing"), outcome.pop("right")
         return TrialRecord(**common, **outcome, crossing=Crossing(**crossing) if crossing else None)
     failure = dict(trial.failed or _death(trial))
     return TrialRecord(

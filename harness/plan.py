@@ -18,6 +18,7 @@ from typing import Any
 from harness import __version__
 from harness.entry import Entry, find_entry
 from harness.errors import UsageError
+from harness.resampling import Fold, Resampling
 from harness.seeds import derive, digest
 from harness.spec import Framework, Workload
 from harness.suite import Request
@@ -64,21 +65,44 @@ def plan_trials(request: Request) -> list[PlannedTrial]:
     Raises:
       UsageError: an unknown name, an entry outside the suite's track, ruleset or framework, a workload without target.
     """
-    workloads = [make_workload(name, request.scale, request.data_dir) for name in request.workloads]
     competitors = _competitors(request)
     ruleset = RULESETS[request.ruleset]
     planned: list[PlannedTrial] = []
-    for study in range(1, request.studies + 1):
+    for number, replicate in enumerate(_replicates(request), 1):
+        workloads = [_workload(request, name, replicate) for name in request.workloads]
+        points = [_points(request, entry, ruleset, replicate.study) for entry, _ in competitors]
         for workload in workloads:
-            points = [_points(request, entry, ruleset, study) for entry, _ in competitors]
             for trial in range(1, max(map(len, points)) + 1):
                 turn = [
-                    _planned(request, ruleset, workload, entry, framework, study, trial, found[trial - 1])
+                    _planned(request, ruleset, workload, entry, framework, replicate, trial, found[trial - 1])
                     for (entry, framework), found in zip(competitors, points, strict=True)
                     if trial <= len(found)
                 ]
-                planned += turn if (study + trial) % 2 == 0 else reversed(turn)
+                planned += turn if (number + trial) % 2 == 0 else reversed(turn)
     return planned
+
+
+@dataclasses.dataclass(frozen=True)
+class _Replicate:
+    """One repetition of everything: a study on the benchmark's own split, or a fold of a resampling plan."""
+
+    study: int
+    fold: Fold | None = None
+
+
+def _replicates(request: Request) -> list[_Replicate]:
+    if request.folds:
+        return [_Replicate(1, fold) for fold in request.folds]
+    return [_Replicate(study) for study in range(1, request.studies + 1)]
+
+
+def _split_seed(request: Request) -> int:
+    return request.seed if request.split_seed is None else request.split_seed
+
+
+def _workload(request: Request, name: str, replicate: _Replicate) -> Workload:
+    resampling = Resampling(replicate.fold, _split_seed(request)) if replicate.fold else None
+    return make_workload(name, request.scale, request.data_dir, resampling=resampling)
 
 
 def _competitors(request: Request) -> list[tuple[Entry, Framework]]:
@@ -127,14 +151,15 @@ def _planned(
     workload: Workload,
     entry: Entry,
     framework: Framework,
-    study: int,
+    replicate: _Replicate,
     trial: int,
     point: Mapping[str, Any] | None,
 ) -> PlannedTrial:
-    target = workload.target
+    target = workload.target if request.target_required or workload.has_target else None
     settings = workload.base_settings
+    study, fold = replicate.study, replicate.fold.label if replicate.fold else ""
     spec = TrialSpec(
-        key=TrialKey(entry.competitor(framework), workload.full_name, framework, study, trial),
+        key=TrialKey(entry.competitor(framework), workload.full_name, framework, study, trial, fold),
         base_workload=workload.name,
         variant=workload.variant,
         scale=workload.scale,
@@ -142,19 +167,21 @@ def _planned(
         ruleset=ruleset.name,
         track=request.track,
         hyperparameters=point,
-        seed=derive(seed=request.seed, workload=workload.full_name, study=study, trial=trial),
+        seed=derive(seed=request.seed, workload=workload.full_name, study=fold or study, trial=trial),
         entry_digest=entry.digest,
         metric=workload.metric.name,
         direction=workload.metric.direction,
-        validation_target=target.validation,
-        test_target=target.test,
+        validation_target=target.validation if target else None,
+        test_target=target.test if target else None,
         budget_sec=request.budget_sec or settings.max_runtime_sec * ruleset.budget_factor,
         max_steps=request.max_steps,
         step_hint=settings.step_hint,
         eval_period_sec=settings.eval_period_sec,
         eval_period_steps=settings.eval_period_steps,
         threads=request.threads,
-        versions=versions(framework),
+        versions=versions(framework) | (_splitter_version() if fold else {}),
+        stop_at_target=request.stop_at_target,
+        split_seed=_split_seed(request) if fold else None,
     )
     data_dir = request.data_dir.resolve() if request.data_dir else None  # the trial runs in a folder of its own
     return PlannedTrial(TrialTask(spec, entry, data_dir), spec_digest(spec))
@@ -176,6 +203,10 @@ def versions(framework: Framework) -> dict[str, str]:
     """Versions that could change a trial's outcome, read without importing the framework."""
     found = {name: importlib.metadata.version(name) for name in _DISTRIBUTIONS[framework]}
     return {"timetrial": __version__, "python": platform.python_version(), **found}
+
+
+def _splitter_version() -> dict[str, str]:
+    return {"scikit-learn": importlib.metadata.version("scikit-learn")}
 
 
 def plan_status(planned: Sequence[PlannedTrial], out: Path) -> list[PlannedStatus]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 
 from harness import __version__
@@ -20,6 +21,7 @@ from harness.machine import machine_facts
 from harness.plan import (
     EVALUATION_ALLOWANCE,
     PlannedStatus,
+    PlannedTrial,
     Status,
     plan_status,
     plan_trials,
@@ -48,6 +50,7 @@ def run(
     request: Request,
     out: Path,
     *,
+    planned: Sequence[PlannedTrial] | None = None,
     jobs: int = 1,
     limits: Limits = DEFAULT_LIMITS,
     replace_stale: bool = False,
@@ -59,6 +62,7 @@ def run(
     Args:
       request: what to run.
       out: results folder; made if it is not there.
+      planned: some of the request's trials; None for all.
       jobs: trials at a time, each on its own cores.
       limits: when a trial's process is ended.
       replace_stale: rerun trials whose record was made under other conditions.
@@ -70,7 +74,7 @@ def run(
       StoreError: ``out`` cannot be written.
     """
     console = console or Console(stderr=True)
-    planned = plan_trials(request)
+    planned = plan_trials(request) if planned is None else planned
     open_folder(out, request)
     statuses = plan_status(planned, out)
     _refuse_stale(statuses, replace_stale)
@@ -83,11 +87,12 @@ def run(
     done = len(planned) - len(todo)
     if done:
         console.print(f"{done} of {len(planned)} trials are recorded in {out} already", highlight=False, soft_wrap=True)
-    prepare_data(request)
+    if todo:
+        prepare_data(request)
     counts = {"measured": measured, "failed": failed}
 
-    def keep(record: TrialRecord, evaluations: Sequence[Mapping[str, Any]]) -> None:
-        write_trial(out, record, evaluations)
+    def keep(record: TrialRecord, evaluations: Sequence[Mapping[str, Any]], right: np.ndarray | None) -> None:
+        write_trial(out, record, evaluations, right)
         counts["measured"] += bool(evaluations)
         counts["failed"] += record.stop_reason.failed
 

@@ -12,7 +12,6 @@ import contextlib
 import contextvars
 import dataclasses
 import functools
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn, Protocol
@@ -59,6 +58,7 @@ from harness.interface import (
     TrainingCompleteError,
     UpdateReturn,
 )
+from harness.recorded_targets import recorded_target, target_records, targets_path
 
 __all__ = [
     "BASE",
@@ -126,6 +126,8 @@ class Backend(Protocol):
         dropout_rate: Any,
     ) -> tuple[Tensor, ModelAuxiliaryState]: ...
 
+    def output_activation(self, loss_type: LossType, logits: Tensor) -> Tensor: ...
+
     def loss(
         self, loss_type: LossType, labels: Tensor, logits: Tensor, mask: Tensor | None, label_smoothing: Any
     ) -> dict[str, Tensor]: ...
@@ -145,6 +147,18 @@ class Backend(Protocol):
     ) -> dict[str, np.ndarray]: ...
 
 
+class Resampling(Protocol):
+    """A part of the training pool to train on, and one to validate on; see :mod:`harness.resampling`."""
+
+    @property
+    def train_fraction(self) -> float: ...
+
+    @property
+    def as_option(self) -> str: ...
+
+    def indices(self, workload: Workload) -> tuple[np.ndarray, np.ndarray]: ...
+
+
 class Workload(abc.ABC):
     """What is trained. A folder ``workloads/<name>/workload.py`` defines one subclass; its class attributes and the
     abstract methods are framework-neutral numpy. The harness binds a framework, and hands the object to submissions,
@@ -160,6 +174,9 @@ class Workload(abc.ABC):
     metric: ClassVar[Metric]
     settings: ClassVar[Mapping[Scale, Settings]]
     variants: ClassVar[Mapping[str, Variant]] = {}
+    train_mean: Any = 0.0
+    train_stddev: Any = 1.0
+    """What the inputs were normalised by: each channel's mean and standard deviation for images."""
 
     def __init__(
         self,
@@ -183,6 +200,7 @@ class Workload(abc.ABC):
         self.dropout_rate: Any = self.base_settings.dropout_rate
         self.metrics_logger: Any = None
         self._backend: Backend | None = None
+        self.resampling: Resampling | None = None
 
     # ---- what a subclass defines ----
 
@@ -209,6 +227,44 @@ class Workload(abc.ABC):
             n_valid += batch.n_valid
         return {"loss": summed / n_valid if n_valid else float("nan")}
 
+    def collate(self, batch: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        """Chosen examples, on the host, as the model takes them: the arrays as they are, unless examples differ in
+        size and are packed. ``targets``, ``weights`` and ``index`` keep their leading axis of examples."""
+        return batch
+
+    def strata(self) -> np.ndarray | None:
+        """Class of each training example ``[n]``, by which splits of the pool are stratified; None without classes."""
+        return None
+
+    def groups(self) -> np.ndarray | None:
+        """Group of each training example ``[n]`` that a split of the pool must not tear apart; None without groups."""
+        return None
+
+    def is_right(self, evaluated: EvalBatch) -> np.ndarray | None:
+        """Whether each example of a batch is classified rightly ``[n]``; None where right and wrong mean nothing."""
+        return None
+
+    # ---- the data under a resampling plan ----
+
+    @functools.cached_property
+    def _pool_parts(self) -> tuple[np.ndarray, np.ndarray] | None:
+        return self.resampling.indices(self) if self.resampling else None
+
+    def examples(self, split: str) -> Mapping[str, np.ndarray]:
+        """:meth:`load_split`, or under a resampling plan its part of the training pool (``validation``: held out)."""
+        parts = self._pool_parts
+        if parts is None or split == "test":
+            return self.load_split(split)
+        index = parts[split == "validation"]
+        if split == "eval_train":
+            index = index[: self.base_settings.splits["eval_train"]]
+        return {name: array[index] for name, array in self.load_split("train").items()}
+
+    @property
+    def num_pool_examples(self) -> int:
+        """Training examples of the benchmark's own split."""
+        return self.base_settings.splits["train"]
+
     # ---- identity and numbers ----
 
     @property
@@ -225,9 +281,11 @@ class Workload(abc.ABC):
         """
         found = self._declared_target()
         if found is None:
+            part = f" for {self.resampling.train_fraction:.2f} of its training data" if self.resampling else ""
+            plan = f" {self.resampling.as_option} --write" if self.resampling else ""
             raise WorkloadError(
-                f"{self.full_name} ({self.scale}) has no target; set one with "
-                f"`timetrial targets {self.name} --variant {self.variant}`"
+                f"{self.full_name} ({self.scale}) has no target{part}; set one with "
+                f"`timetrial targets {self.name} --variant {self.variant}{plan}`"
             )
         return found
 
@@ -236,27 +294,12 @@ class Workload(abc.ABC):
         return self._declared_target() is not None
 
     def _declared_target(self) -> Target | None:
+        fraction = self.resampling.train_fraction if self.resampling else 1.0
         if self.variant == BASE and self.base_settings.target is not None:
-            return self.base_settings.target
+            return self.base_settings.target if fraction == 1.0 else None
         if self.scale == "full":
-            return self.variants[self.variant].full_target if self.variant != BASE else None
-        recorded = target_records(self.name)
-        entry = recorded.get("variants", {}).get(self.variant)
-        if entry is None:
-            return None
-        path = targets_path(self.name)
-        for name in ("name", "direction"):
-            known, mine = recorded.get("metric", {}).get(name), getattr(self.metric, name)
-            if known != mine:
-                raise WorkloadError(
-                    f"{path}: metric.{name}: the targets were set for {known!r}, the workload declares {mine!r}; "
-                    f"rerun `timetrial targets {self.name} --write`"
-                )
-        if not {"validation", "test"} <= entry.keys():
-            raise WorkloadError(
-                f"{path}: variants.{self.variant}: needs the keys validation and test; restore the file"
-            )
-        return Target(entry["validation"], entry["test"])
+            return self.variants[self.variant].full_target if self.variant != BASE and fraction == 1.0 else None
+        return recorded_target(self.name, self.variant, self.metric, fraction)
 
     @property
     def num_parameters(self) -> int:
@@ -295,7 +338,10 @@ class Workload(abc.ABC):
         return test if test is not None else float("-inf" if self.metric.direction == "maximize" else "inf")
 
     def _split_size(self, split: str) -> int:
-        return self.base_settings.splits[split]
+        if self._pool_parts is None or split == "test":
+            return self.base_settings.splits[split]
+        size = len(self._pool_parts[split == "validation"])
+        return min(size, self.base_settings.splits[split]) if split == "eval_train" else size
 
     num_train_examples = property(functools.partial(_split_size, split="train"))
     num_eval_train_examples = property(functools.partial(_split_size, split="eval_train"))
@@ -378,6 +424,10 @@ class Workload(abc.ABC):
         """``summed`` and ``n_valid_examples`` (scalars) and ``per_example`` (losses before the sum)."""
         return self._bound.loss(self.loss_type, label_batch, logits_batch, mask_batch, label_smoothing)
 
+    def output_activation_fn(self, logits_batch: Tensor, framework: str | None = None) -> Tensor:
+        """Probabilities from logits, by the loss type; the predictions themselves in a regression."""
+        return self._bound.output_activation(self.loss_type, logits_batch)
+
     # ---- for initializers ----
 
     def export_parameters(self, params: ParameterContainer) -> dict[str, np.ndarray]:
@@ -394,26 +444,11 @@ class Workload(abc.ABC):
         """Outputs of every layer that owns a kernel, by the kernel's declared name, before the activation."""
         return self._bound.layer_outputs(self, params, model_state, batch)
 
+    def eval_model(self, *_: Any, **__: Any) -> NoReturn:
+        raise WorkloadError("evaluation is the harness's; a submission sees its results in eval_results")
+
     def _build_input_queue(self, *_: Any, **__: Any) -> NoReturn:
         raise WorkloadError("_build_input_queue is the harness's; a submission draws from its input_queue")
-
-
-@functools.cache
-def target_records(workload_name: str) -> Mapping[str, Any]:
-    """The committed output of ``timetrial targets`` for a workload; empty when there is none."""
-    path = targets_path(workload_name)
-    if not path.exists():
-        return {}
-    try:
-        return json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise WorkloadError(
-            f"{path}:{error.lineno}: not JSON ({error.msg}); restore it or rerun `timetrial targets`"
-        ) from None
-
-
-def targets_path(workload_name: str) -> Path:
-    return Path(__file__).resolve().parent.parent / "workloads" / workload_name / "targets.json"
 
 
 InputQueue = Iterator[dict[str, Tensor]]

@@ -12,6 +12,7 @@ import pydantic
 from harness.config import Document, load_document, validate
 from harness.entry import entry_names, find_entry
 from harness.errors import UsageError, suggestion, unknown
+from harness.resampling import Fold
 from harness.spec import TRACKS, Framework, Scale
 from harness.tuning import RULESETS, RulesetName
 from harness.workloads import make_workload, workload_names
@@ -32,6 +33,10 @@ class Request:
       max_steps: limit on steps; None for none.
       data_dir: where data lies or is cached; None for the default.
       search_space: replaces the entries' search spaces.
+      folds: parts of a resampling plan, each run instead of a study; empty for the benchmark's own split.
+      split_seed: seed of the plan's splits; None for the seed.
+      stop_at_target: whether trials end at the target.
+      target_required: whether a workload without a target is an error.
     """
 
     workloads: tuple[str, ...]
@@ -47,6 +52,10 @@ class Request:
     max_steps: int | None = None
     data_dir: Path | None = None
     search_space: Path | None = None
+    folds: tuple[Fold, ...] = ()
+    split_seed: int | None = None
+    stop_at_target: bool = True
+    target_required: bool = True
 
 
 class _SubmissionItem(pydantic.BaseModel):

@@ -3,11 +3,15 @@
 Several standard algorithms are searched quasi-randomly over a horizon shorter than the step hint; the best point is
 rerun with many seeds; the validation target is the median of their best validation values, the test target the worst
 test value, at the evaluation with the best validation value, among the runs that met the validation target.
+
+For a resampling plan the training sets are smaller, and so must the targets be: the best point of the base procedure is
+rerun on the plan's folds, before any submission sees them, and the same medians are taken.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import statistics
 from collections.abc import Mapping, Sequence
@@ -23,12 +27,14 @@ from harness.launch import run_trials
 from harness.machine import machine_facts
 from harness.plan import PlannedTrial, Status, plan_status, spec_digest, versions
 from harness.progress import Progress
+from harness.recorded_targets import fraction_key
+from harness.resampling import Fold, Resampling, parse_plan
 from harness.seeds import derive
-from harness.spec import BASE, Framework, Workload, target_records, targets_path
+from harness.spec import BASE, Framework, Metric, Workload, target_records, targets_path
 from harness.trial import TrialTask
 from harness.tuning import sample
 from harness.workloads import workload_class
-from results.record import TrialKey, TrialRecord, TrialSpec
+from results.record import TrialKey, TrialSpec
 from results.store import read_evaluations, read_trial, trial_folder, write_json_atomically, write_trial
 
 STANDARD_ALGORITHMS = ("nadamw_cosine", "adamw_linear", "nesterov_cosine")
@@ -97,22 +103,33 @@ class _Runner:
     folder: Path
     data_dir: Path | None
 
-    def run(self, runs: Sequence[tuple[Entry, Mapping[str, Any]]], phase: str) -> list[BestPoint]:
-        planned = [self._planned(entry, point, phase, i + 1) for i, (entry, point) in enumerate(runs)]
+    def run(
+        self, runs: Sequence[tuple[Entry, Mapping[str, Any]]], phase: str, folds: Sequence[Fold] = ()
+    ) -> list[BestPoint]:
+        """Best values of the runs, which take turns on the folds where there are any."""
+        planned = [
+            self._planned(entry, point, phase, i + 1, folds[i % len(folds)] if folds else None)
+            for i, (entry, point) in enumerate(runs)
+        ]
         missing = [s.trial for s in plan_status(planned, self.folder) if s.status is not Status.DONE]
-
-        def keep(record: TrialRecord, evaluations: Sequence[Mapping[str, Any]]) -> None:
-            write_trial(self.folder, record, evaluations)
 
         for split in ("train", "validation", "test"):
             self.workload.load_split(split)
         with Progress(Console(stderr=True), len(missing), self.jobs, {}) as progress:
-            run_trials([(t.task, t.digest) for t in missing], jobs=self.jobs, keep=keep, observer=progress)
+            run_trials(
+                [(t.task, t.digest) for t in missing],
+                jobs=self.jobs,
+                keep=functools.partial(write_trial, self.folder),
+                observer=progress,
+            )
         return [self._best(trial) for trial in planned]
 
-    def _planned(self, entry: Entry, point: Mapping[str, Any], phase: str, index: int) -> PlannedTrial:
+    def _planned(
+        self, entry: Entry, point: Mapping[str, Any], phase: str, index: int, fold: Fold | None
+    ) -> PlannedTrial:
         settings, workload = self.workload.base_settings, self.workload
-        key = TrialKey(f"{phase}-{entry.competitor(self.framework)}", workload.full_name, self.framework, 1, index)
+        name, label = f"{phase}-{entry.competitor(self.framework)}", fold.label if fold else ""
+        key = TrialKey(name, workload.full_name, self.framework, 1, index, label)
         spec = TrialSpec(
             key=key,
             base_workload=workload.name,
@@ -135,6 +152,7 @@ class _Runner:
             eval_period_steps=settings.eval_period_steps,
             threads=1,
             versions=versions(self.framework),
+            split_seed=self.seed if fold else None,
         )
         return PlannedTrial(TrialTask(spec, entry, self.data_dir, test_every_evaluation=True), spec_digest(spec))
 
@@ -175,25 +193,78 @@ def _set_target(runner: _Runner, algorithms: Sequence[str], points: int, seeds: 
     sign = -1 if metric.direction == "maximize" else 1
     order = sorted(range(len(found)), key=lambda i: sign * found[i].validation)
     entry, point = search[order[0]]
-    reruns = runner.run([(entry, point)] * seeds, "rerun")
-    validation = _round(statistics.median(run.validation for run in reruns))
-    met = [run.test for run in reruns if metric.reached(run.validation, validation)]
-    test = _round(max(met, key=lambda value: sign * value)) if met else validation
     return {
-        "validation": validation,
-        "test": test,
+        **_targets_from(runner.run([(entry, point)] * seeds, "rerun"), metric),
         "algorithm": entry.name,
         "framework": runner.framework,
         "hyperparameters": dict(point),
         "steps": runner.workload.step_hint,
         "seeds": seeds,
-        "rerun_validation": sorted(_round(run.validation) for run in reruns),
-        "rerun_wall_sec": round(statistics.median(run.wall_sec for run in reruns), 2),
         "search": [
             {"algorithm": found[i].algorithm, "validation": _round(found[i].validation), **_rounded(search[i][1])}
             for i in order
         ],
     }
+
+
+def _targets_from(reruns: Sequence[BestPoint], metric: Metric) -> dict[str, Any]:
+    sign = -1 if metric.direction == "maximize" else 1
+    validation = _round(statistics.median(run.validation for run in reruns))
+    met = [run.test for run in reruns if metric.reached(run.validation, validation)]
+    return {
+        "validation": validation,
+        "test": _round(max(met, key=lambda value: sign * value)) if met else validation,
+        "rerun_validation": sorted(_round(run.validation) for run in reruns),
+        "rerun_wall_sec": round(statistics.median(run.wall_sec for run in reruns), 2),
+    }
+
+
+def set_resampled_targets(
+    workload_name: str,
+    plan_name: str,
+    *,
+    inner: int = 0,
+    variants: Sequence[str] = (),
+    seeds: int = 10,
+    seed: int = 0,
+    jobs: int = 1,
+    out: Path | None = None,
+    data_dir: Path | None = None,
+    write: bool = False,
+) -> dict[str, dict[str, Any]]:
+    """Targets for the training sets of a plan's folds, from the reference runs in ``targets.json``.
+
+    Args:
+      inner: set targets for this many inner parts too (1: one inner holdout); nested plans bring their own number.
+
+    Returns:
+      By variant, and by share of the training set (``0.50``): the targets and the runs behind them.
+
+    Raises:
+      UsageError: an unknown name or plan, or a variant whose own targets are not set yet.
+    """
+    cls, plan = workload_class(workload_name), parse_plan(plan_name)
+    folder = (out or Path("runs/targets")) / workload_name
+    results: dict[str, dict[str, Any]] = {}
+    for variant in variants or (BASE, *cls.variants):
+        reference = target_records(workload_name).get("variants", {}).get(variant)
+        if reference is None:
+            raise UsageError(f"{workload_name} {variant} has no targets yet; run `timetrial targets {workload_name}`")
+        workload = cls(variant, "mini", data_dir, reference["steps"])
+        runner = _Runner(workload, reference["framework"], seed, jobs, folder, data_dir.resolve() if data_dir else None)
+        run = (find_entry(reference["algorithm"]), reference["hyperparameters"])
+        outer = plan.folds_of(workload)
+        kinds = [outer] + [[f for fold in outer for f in fold.inside(n)] for n in (plan.inner_parts or inner,) if n]
+        results[variant] = {}
+        for folds in kinds:
+            spread = [folds[i * len(folds) // seeds % len(folds)] for i in range(seeds)]
+            found = _targets_from(runner.run([run] * seeds, "resampled", spread), workload.metric)
+            key = fraction_key(Resampling(folds[0], seed).train_fraction)
+            results[variant][key] = {**found, "plan": plan.name, "seeds": seeds}
+        if write:
+            resampled = {**reference.get("resampled", {}), **results[variant]}
+            _merge(workload, variant, {**reference, "resampled": resampled})
+    return results
 
 
 def _round(value: float) -> float:

@@ -11,16 +11,20 @@ import inspect
 import math
 import resource
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from harness.clock import Clock
+from harness.compat.backends import backend_for, dropout_arguments
 from harness.data import InputQueue, evaluation_batches
 from harness.entry import Entry, InvalidSubmissionError, load_functions
-from harness.frameworks import TrialBackend, load
+from harness.frameworks import TrialBackend
+from harness.resampling import resampling_of
 from harness.seeds import derive, key_stream, key_words
-from harness.spec import TrainingCompleteError, Workload
+from harness.spec import EvalBatch, TrainingCompleteError, Workload
 from harness.tuning import as_namedtuple
 from harness.workloads import make_workload
 from results.record import CPU, STEPS, WALL, Crossing, StopReason, TrialSpec
@@ -53,7 +57,8 @@ class TrialTask:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """How a trial ended, as far as its own process can tell."""
+    """How a trial ended, as far as its own process can tell. ``right`` says which test examples the last evaluated
+    network classifies rightly ``[n]``, where the workload knows that."""
 
     stop_reason: StopReason
     stop_detail: str
@@ -63,6 +68,7 @@ class Outcome:
     segments: Mapping[str, float]
     wall_sec: float
     peak_memory_bytes: int
+    right: np.ndarray | None = None
 
 
 def run_trial(task: TrialTask, send: Send) -> Outcome:
@@ -73,10 +79,12 @@ def run_trial(task: TrialTask, send: Send) -> Outcome:
       Exception: whatever the submission raises.
     """
     clock = Clock()
-    backend = load(task.spec.key.framework)
+    backend = backend_for(task.spec.key.framework, task.entry.conventions)
     backend.set_threads(task.spec.threads)
     backend.seed_everything(derive(seed=task.spec.seed, stream="global"))
-    workload = make_workload(task.spec.key.workload, task.spec.scale, task.data_dir, task.spec.step_hint).bind(backend)
+    spec, key = task.spec, task.spec.key
+    resampling = resampling_of(key.fold, spec.split_seed)
+    workload = make_workload(key.workload, spec.scale, task.data_dir, spec.step_hint, resampling).bind(backend)
     functions = load_functions(task.entry, task.spec.key.framework, defaults=task.spec.hyperparameters is None)
     return TrainingLoop(task, send, clock, backend, workload, functions).run()
 
@@ -95,7 +103,9 @@ def batch_size_of(functions: Any, workload: Workload) -> int:
     for name in dict.fromkeys((f"{workload.full_name}{suffix}", f"{workload.name}{suffix}")):
         try:
             size = functions.get_batch_size(name)
-        except (ValueError, KeyError):
+        except (ValueError, KeyError, NameError):  # the last: a chain of ifs that sets nothing for an unknown name
+            continue
+        if size is None:
             continue
         if isinstance(size, bool) or not isinstance(size, int) or size <= 0:
             raise InvalidSubmissionError(f"get_batch_size({name!r}) returned {size!r}; return a positive integer")
@@ -115,9 +125,11 @@ class TrainingLoop:
         self.batch_size = batch_size_of(functions, workload)
         self.types = workload.model_params_types
         self.takes_train_state = "train_state" in inspect.signature(functions.update_params).parameters
-        self.splits = {"train": workload.load_split("train")}
+        self.splits = {"train": workload.examples("train")}
         order = derive(seed=self.spec.seed, stream="data")
-        self.queue = InputQueue(self.splits["train"], self.batch_size, order, backend.to_framework)
+        self.queue = InputQueue(
+            self.splits["train"], self.batch_size, order, lambda batch: backend.to_framework(workload.collate(batch))
+        )
         self.keys = key_stream(derive(seed=self.spec.seed, stream="steps"), per_step=2)
         self.eval_results: list[tuple[int, dict[str, float]]] = []
         self.rows: list[dict[str, float]] = []
@@ -126,6 +138,7 @@ class TrainingLoop:
         self.synced_at, self.sync_every, self.last_sync_step = 0.0, 1, 0
         self.last_eval_step, self.last_eval_time = 0, 0.0
         self.crossing: Crossing | None = None
+        self.right: list[np.ndarray] = []
 
     # ---- the loop ----
 
@@ -145,11 +158,13 @@ class TrainingLoop:
             segments=self.clock.segments(),
             wall_sec=self.clock.elapsed(),
             peak_memory_bytes=peak_memory_bytes(),
+            right=np.concatenate(self.right) if self.right else None,
         )
 
     def initialise(self) -> None:
         """Parameters, the submission's initializer and its optimizer state."""
-        self.params, self.model_state = self.workload.init_model_fn(self._key("model"))
+        dropout = dropout_arguments(self.task.entry.conventions, self.hyperparameters)
+        self.params, self.model_state = self.workload.init_model_fn(self._key("model"), **dropout)
         self._progress("initialise")
         with self.clock.segment("initialise"):
             initializer = getattr(self.functions, "init_model_params", None)
@@ -261,11 +276,11 @@ class TrainingLoop:
         row = self._measure("validation")
         value = row[f"validation/{self.spec.metric}"]
         reached = self._reached(value)
-        wanted = reached or final or self.task.test_every_evaluation
+        wanted = (reached and self.spec.stop_at_target) or final or self.task.test_every_evaluation
         if wanted and self.workload.num_test_examples:
             row |= self._measure("test", row)
         self._record(row)
-        if reached:
+        if reached and self.spec.stop_at_target:
             return StopReason.TARGET_REACHED, f"{self.spec.metric} {value:.6g} at step {self.steps}"
         odd = [f"{k} is {x}" for k, x in sorted(row.items()) if k.startswith("validation/") and not math.isfinite(x)]
         self.bad_evaluations = self.bad_evaluations + 1 if odd else 0
@@ -304,12 +319,24 @@ class TrainingLoop:
             row["examples"] = self.queue.examples
         with self.clock.segment("evaluate"):
             if split not in self.splits:
-                self.splits[split] = self.workload.load_split(split)
-            batches = evaluation_batches(self.splits[split], self.workload.eval_batch_size)
-            found = self.workload.evaluate(
-                self.backend.evaluated(self.workload, self.params, self.model_state, batches)
-            )
+                self.splits[split] = self.workload.examples(split)
+            stored = evaluation_batches(self.splits[split], self.workload.eval_batch_size)
+            batches = map(self.workload.collate, stored)
+            evaluated = self.backend.evaluated(self.workload, self.params, self.model_state, batches)
+            if split == "test":
+                evaluated = self._noting_right(evaluated)
+            found = self.workload.evaluate(evaluated)
         return row | {f"{split}/{name}": value for name, value in found.items()}
+
+    def _noting_right(self, evaluated: Iterable[EvalBatch]) -> Iterator[EvalBatch]:
+        """Passes batches on, and keeps which of their real examples are classified rightly."""
+        self.right = []
+        for batch in evaluated:
+            right = self.workload.is_right(batch)
+            if right is not None:
+                real = np.asarray(batch.batch.get("weights", np.ones(len(right)))).reshape(len(right), -1)[:, 0] > 0
+                self.right.append(np.asarray(right, bool)[real])
+            yield batch
 
     def _record(self, row: dict[str, float]) -> None:
         segments = self.clock.segments()
@@ -331,6 +358,8 @@ class TrainingLoop:
         target = self.spec.validation_target
         if target is None or not self.workload.metric.reached(value, target):
             return False
+        if self.crossing is not None:
+            return True
         before = self.rows[-1] if self.rows else {}
         self.crossing = Crossing(
             wall=self.clock.submission_time(),

@@ -28,11 +28,11 @@ _OUT_OF_MEMORY_SIGNS = ("out of memory", "can't allocate memory", "cannot alloca
 
 def main(task: Any, connection: Connection, cores: Sequence[int], log: Path) -> None:
     """Entry point of the process; sends messages ``(kind, payload)`` and at the end ``finished`` or ``failed``."""
-    _die_with_parent()
+    die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, cores)
-    _redirect_output(log)
+    redirect_output(log)
 
     def send(kind: str, payload: Mapping[str, Any]) -> None:
         connection.send((kind, dict(payload)))
@@ -70,13 +70,13 @@ def describe_failure(error: BaseException) -> dict[str, Any]:
     }
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Ends this process when the fork server dies, which it does with the command (Linux only)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _redirect_output(log: Path) -> None:
+def redirect_output(log: Path) -> None:
     """Sends what a submission prints to a file, so that it cannot disturb the progress display."""
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(descriptor, 1)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import workloads as _package
 from harness.errors import UsageError, unknown
-from harness.spec import BASE, Scale, Workload
+from harness.spec import BASE, Resampling, Scale, Workload
 
 SCALES: tuple[Scale, ...] = ("mini", "full")
 
@@ -49,7 +49,11 @@ def split_name(full_name: str) -> tuple[str, str]:
 
 
 def make_workload(
-    full_name: str, scale: Scale = "mini", data_dir: Path | None = None, step_hint: int | None = None
+    full_name: str,
+    scale: Scale = "mini",
+    data_dir: Path | None = None,
+    step_hint: int | None = None,
+    resampling: Resampling | None = None,
 ) -> Workload:
     """A workload by its full name, for example ``mnist`` or ``criteo1tb_layernorm``.
 
@@ -59,4 +63,6 @@ def make_workload(
     name, variant = split_name(full_name)
     if scale not in SCALES:
         raise UsageError(f"unknown scale {scale!r}; use mini or full")
-    return workload_class(name)(variant, scale, data_dir, step_hint)
+    workload = workload_class(name)(variant, scale, data_dir, step_hint)
+    workload.resampling = resampling
+    return workload

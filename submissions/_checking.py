@@ -155,6 +155,9 @@ def _combination_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
         known = {kind: _reading.component(data, kind) for kind in KINDS}
         have = "; ".join(f"{kind} {c.name} has {', '.join(c.frameworks) or 'none'}" for kind, c in known.items())
         yield Problem(("framework",), f"no framework has all components: {have}")
+    optimizer = _reading.component(data, "optimizer")
+    if _reading.averages(data) and any(hasattr(optimizer.module, f) for f in ("torch_eval", "jax_eval")):
+        yield Problem(("averaging",), f"{optimizer.name} evaluates at an average of its own; leave averaging out")
     track = data.get("track", "algoperf")
     if track in _FIXED_INITIAL_VALUES and not _reading.keeps_initial_values(data):
         yield Problem(("track",), f"the {track} track fixes the initial values; write `track: initializers`, or open")

@@ -15,7 +15,7 @@ KeyPath = tuple[str | int, ...]
 OPTIONS: Mapping[str, float] = {"gradient_clip": 1.0, "label_smoothing": 0.0}
 """Optional numbers at the top level; the values here only fix their type."""
 HORIZON = {"horizon": 1.0}
-_WHEN_MISSING: Mapping[Kind, str] = {"schedule": "constant", "initializer": "default"}
+_WHEN_MISSING: Mapping[Kind, str] = {"schedule": "constant", "averaging": "none", "initializer": "default"}
 
 
 def component(data: Mapping[str, Any], kind: Kind) -> Component:
@@ -34,6 +34,11 @@ def component_name(data: Mapping[str, Any], kind: Kind) -> Any:
 
 def keeps_initial_values(data: Mapping[str, Any]) -> bool:
     return component_name(data, "initializer") == _WHEN_MISSING["initializer"]
+
+
+def averages(data: Mapping[str, Any]) -> bool:
+    """Whether an average of the iterates is evaluated in their place."""
+    return component_name(data, "averaging") != _WHEN_MISSING["averaging"]
 
 
 def hyperparameters(chosen: Component) -> dict[str, Any]:

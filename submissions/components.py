@@ -1,4 +1,4 @@
-"""Components that compositions are made of: optimizers, schedules and initializers, found by scanning their folders.
+"""Components that compositions are made of: optimizers, schedules, averagings and initializers; folders are scanned.
 
 A component is one file. Its module docstring says what it is and where it comes from, ``DEFAULTS`` names its
 hyperparameters, and its functions do the work:
@@ -8,8 +8,17 @@ hyperparameters, and its functions do the work:
   ``parameters`` is a tree of declared Parameters shaped like the model's, builds an optax transformation, and its
   ``learning_rate`` is a number or a function of optax's step count. Those that evaluate at other parameters than they
   train also have ``torch_eval(optimizer)`` and ``torch_train(optimizer)``, and ``jax_eval(state, params) -> params``.
-  A component may lack a framework.
+  A component may lack a framework. ``NEEDS`` names what a step wants beside the gradient, a subset of ``CAPABILITIES``.
+  ``PARTS`` names components that it wraps.
+  ``STATE_PER_PARAMETER`` is the number of values that it keeps for each parameter; where that varies,
+  ``state_size(parameters, **hyperparameters)`` gives their total for declared Parameters. ``DECOUPLED_DECAY = False``
+  says that weight decay is not simply ``1 - learning rate * weight_decay``.
 * ``schedules/<name>.py``: ``multiplier(step, total_steps, **hyperparameters)``, a pure function of an array of steps.
+* ``averagings/<name>.py``: an average of the iterates, which is what is evaluated. Framework-neutral: functions of the
+  namespace ``xp`` (``submissions.arrays``) and of all parameters as one vector, which ``values()`` gives.
+  ``start(xp, values, **hyperparameters) -> state`` (a dict of arrays), ``update(xp, state, values, step, total_steps,
+  **hyperparameters) -> state`` after the step with that number, counted from 1, and ``average(xp, state, values) ->
+  vector``.
 * ``initializers/<name>.py``: ``initialize(values, parameters, rng, layer_outputs, **hyperparameters) -> values``.
 
 Frameworks are imported inside these functions only, so that listing components imports none. A file whose name starts
@@ -22,15 +31,21 @@ import dataclasses
 import functools
 import importlib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
-from harness.spec import FRAMEWORKS, Framework, suggestion
+from harness.spec import FRAMEWORKS, Framework, Parameter, suggestion
 
-Kind = Literal["optimizer", "schedule", "initializer"]
-KINDS: tuple[Kind, ...] = ("optimizer", "schedule", "initializer")
+Kind = Literal["optimizer", "schedule", "averaging", "initializer"]
+KINDS: tuple[Kind, ...] = ("optimizer", "schedule", "averaging", "initializer")
+CAPABILITIES: Mapping[str, str] = {
+    "loss": "the batch's mean loss: torch `step(loss=tensor)`, jax `update(..., value=loss)`",
+    "gradient": "the batch's gradient at other parameters: torch `step(closure=f)`, where f() sets every `.grad` anew "
+    "and returns the loss; jax `update(..., grad_fn=f)`, where f(params, *_) returns gradients",
+}
+"""What an optimizer may name in ``NEEDS``, and how it gets it; the gradient itself is there in any case."""
 _ROOT = Path(__file__).resolve().parent
 
 
@@ -118,6 +133,17 @@ class Component:
     frameworks: tuple[Framework, ...]
     module: ModuleType
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What an optimizer's step wants beside the gradient, as in ``CAPABILITIES``."""
+        return tuple(getattr(self.module, "NEEDS", ()))
+
+    def state_size(self, parameters: Sequence[Parameter], **hyperparameters: Any) -> float:
+        """Number of values that an optimizer or averaging keeps beside the parameters, as it declares."""
+        if hasattr(self.module, "state_size"):
+            return self.module.state_size(parameters, **{**self.defaults, **hyperparameters})
+        return self.module.STATE_PER_PARAMETER * sum(parameter.size for parameter in parameters)
+
 
 class UnknownComponentError(Exception):
     """There is no component of that name."""
@@ -154,5 +180,6 @@ def source_files(chosen: Iterable[Component]) -> tuple[Path, ...]:
     files = set(_ROOT.glob("*.py"))
     for component in chosen:
         folder = _ROOT / f"{component.kind}s"
-        files |= {folder / f"{component.name}.py", *folder.glob("_*.py")}
+        parts = (component.name, *getattr(component.module, "PARTS", ()))
+        files |= {*(folder / f"{part}.py" for part in parts), *folder.glob("_*.py")}
     return tuple(sorted(files))

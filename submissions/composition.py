@@ -1,4 +1,4 @@
-"""Compositions: entries written in YAML as optimizer + schedule + initializer, interpreted here for both frameworks.
+"""Compositions: entries written in YAML as optimizer + schedule + averaging + initializer, for both frameworks.
 
 ::
 
@@ -7,6 +7,7 @@
     framework: both                  # torch, jax or both (the default: every framework that the components have)
     optimizer: {name: nadamw, weight_decay: $weight_decay, one_minus_beta1: $one_minus_beta1}
     schedule: {name: warmup_cosine, warmup_fraction: $warmup_fraction, horizon: 0.75}
+    averaging: none                  # or lawa_ema, lawa_queue: evaluate an average of the iterates
     initializer: default             # a bare name, or a mapping with hyperparameters
     gradient_clip: 1.0               # global norm of the gradient
     label_smoothing: 0.1
@@ -149,8 +150,10 @@ def load(data: Mapping[str, Any], framework: Framework, defaults: bool) -> Simpl
     def plan_of(hyperparameters: Any, step_hint: int) -> Plan:
         return plan(data, hyperparameters, step_hint, defaults)
 
-    chosen = component(data, "optimizer").module
-    functions = importlib.import_module(f"{__package__}.composition_{framework}").functions(chosen, plan_of)
+    chosen = component(data, "optimizer")
+    averaging = component(data, "averaging").module if _reading.averages(data) else None
+    interpreter = importlib.import_module(f"{__package__}.composition_{framework}")
+    functions = interpreter.functions(chosen, averaging, plan_of)
     functions.update(data_selection=data_selection, get_batch_size=_batch_sizes(data))
     if not _reading.keeps_initial_values(data):
         functions["init_model_params"] = _initializer(component(data, "initializer"), plan_of)

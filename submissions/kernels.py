@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from harness.spec import Parameter, ParameterType, Shape
 
@@ -37,3 +38,34 @@ def matrix_shape(parameter: Parameter) -> Shape:
     """``(fan in, fan out)`` of a kernel; a C-order reshape of the declared shape."""
     inputs, outputs = axes(parameter)
     return math.prod(parameter.shape[i] for i in inputs), math.prod(parameter.shape[i] for i in outputs)
+
+
+def general_matrix_shape(parameter: Parameter) -> Shape:
+    """Any parameter as a matrix: kernels ``(fan in, fan out)``, others ``(all but the last axis, last axis)``; vectors
+    and scalars stay what they are."""
+    shape = parameter.shape
+    if len(shape) < 2:
+        return tuple(shape)
+    return matrix_shape(parameter) if is_kernel(parameter) else (math.prod(shape[:-1]), shape[-1])
+
+
+def matrix_in_torch(parameter: Parameter, shape: Shape) -> Shape:
+    """A kernel's matrix without moving an axis of torch's tensor of that shape; which side is the input's varies."""
+    if parameter.type is ParameterType.CONV_WEIGHT:  # held (out, in, ...)
+        return shape[0], math.prod(shape[1:])
+    return tuple(shape) if len(shape) == 2 else matrix_shape(parameter)
+
+
+def to_torch_matrix(parameter: Parameter, tensor: Any) -> Any:
+    """torch's tensor in ``general_matrix_shape``, a view where possible; a convolution's inputs in torch's order."""
+    if parameter.type is ParameterType.CONV_WEIGHT:
+        return tensor.reshape(tensor.shape[0], -1).T
+    if is_kernel(parameter) and tensor.ndim == 2:  # held (out, in)
+        return tensor.T
+    return tensor.reshape(general_matrix_shape(parameter))
+
+
+def from_torch_matrix(parameter: Parameter, matrix: Any, shape: Shape) -> Any:
+    """The inverse of ``to_torch_matrix``: a tensor of torch's shape."""
+    held_transposed = parameter.type is ParameterType.CONV_WEIGHT or (is_kernel(parameter) and len(shape) == 2)
+    return (matrix.T if held_transposed else matrix).reshape(shape)

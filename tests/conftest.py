@@ -105,6 +105,12 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def entry_sources() -> dict[str, str]:
+    """A plain Adam as submission.py, by framework."""
+    return ENTRIES
+
+
 @pytest.fixture
 def write_entry(tmp_path: Path) -> Callable[..., Path]:
     """Writes an entry's folder: a plain Adam in a framework, with lines replaced and a tail appended."""

@@ -15,6 +15,10 @@ SPLITS = ("train", "validation", "test")
 """What a generator makes; ``eval_train`` is the head of ``train``."""
 
 
+_PROPERTIES = ("groups",)
+"""Arrays that a generator gives for resampling plans; no batch holds them."""
+
+
 class GeneratedWorkload(Workload):
     """A workload that generates its mini splits, once per version and data configuration."""
 
@@ -43,7 +47,13 @@ class GeneratedWorkload(Workload):
             )
         stored = "train" if split == "eval_train" else split
         arrays = self.cache.load(stored, self._generate_flat)
-        return {name: array[: self.base_settings.splits[split]] for name, array in arrays.items()}
+        size = self.base_settings.splits[split]
+        return {name: array[:size] for name, array in arrays.items() if name not in _PROPERTIES}
+
+    def groups(self) -> np.ndarray | None:
+        if self.scale == "full":
+            return None
+        return self.cache.load("train", self._generate_flat).get("groups")
 
     def _generate_flat(self) -> Arrays:
         return {f"{split}_{name}": array for split, arrays in self.generate().items() for name, array in arrays.items()}

@@ -79,6 +79,7 @@ def dropout(x: jax.Array, rate: Any, rng: jax.Array | None, *, train: bool) -> j
 
 
 ACTIVATIONS = {
+    "gelu": jax.nn.gelu,
     "relu": jax.nn.relu,
     "sigmoid": jax.nn.sigmoid,
     "silu": jax.nn.silu,

@@ -7,6 +7,7 @@ is what the harness's hooks record.
 
 from __future__ import annotations
 
+import functools
 import math
 
 import torch
@@ -55,6 +56,7 @@ class DenseGeneral(nn.Module):
 
 
 ACTIVATIONS = {
+    "gelu": functools.partial(nn.functional.gelu, approximate="tanh"),
     "relu": nn.functional.relu,
     "sigmoid": torch.sigmoid,
     "silu": nn.functional.silu,

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from harness.frameworks import ctc
 from harness.seeds import draw_parameters, seed_of_key
 from harness.spec import (
     EvalBatch,
@@ -89,16 +90,19 @@ class JaxBackend:
             update_batch_norm=update_batch_norm,
         )
 
+    def output_activation(self, loss_type: LossType, logits: jax.Array) -> jax.Array:
+        return _ACTIVATIONS[loss_type](logits)
+
     def loss(
         self, loss_type: LossType, labels: jax.Array, logits: jax.Array, mask: jax.Array | None, label_smoothing: Any
     ) -> dict[str, jax.Array]:
         per_example = _LOSSES[loss_type](labels, logits, label_smoothing)
-        if mask is None:
-            n_valid = jnp.asarray(float(per_example.size))
-        else:
+        weights = _label_counts(labels) if loss_type is LossType.CTC_LOSS else None
+        if mask is not None:
             mask = jnp.broadcast_to(mask.reshape(mask.shape + (1,) * (per_example.ndim - mask.ndim)), per_example.shape)
             per_example = per_example * mask
-            n_valid = mask.sum()
+            weights = mask if weights is None else mask * weights
+        n_valid = jnp.asarray(float(per_example.size)) if weights is None else weights.astype(jnp.float32).sum()
         return {"summed": per_example.sum(), "n_valid_examples": n_valid, "per_example": per_example}
 
     def shapes_and_types(self, workload: Workload) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -158,7 +162,7 @@ class JaxBackend:
         for batch in batches:
             arrays = self.to_framework(batch)
             summed, n_valid, logits = self._evaluators[workload](params, model_state, arrays)
-            yield EvalBatch(batch, float(summed), float(n_valid), functools.partial(np.asarray, logits))
+            yield EvalBatch(batch, float(summed), float(n_valid), functools.partial(_to_host, logits))
 
     @staticmethod
     def _evaluator(workload: Workload) -> Callable[..., Any]:
@@ -176,6 +180,11 @@ class JaxBackend:
 
     def versions(self) -> dict[str, str]:
         return {"jax": jax.__version__, "optax": optax.__version__}
+
+
+def _to_host(output: Any) -> Any:
+    """Logits on the host; a model may give a pair of them and their paddings."""
+    return tuple(map(np.asarray, output)) if isinstance(output, tuple) else np.asarray(output)
 
 
 def _is_typed_key(rng: Any) -> bool:
@@ -210,9 +219,31 @@ def _mean_absolute_error(labels: jax.Array, logits: jax.Array, label_smoothing: 
     return errors.reshape(len(errors), -1).mean(1)
 
 
+def _label_counts(labels: Any) -> jax.Array:
+    return ctc.lengths(ctc.paired_labels(labels)[1])
+
+
+def _ctc(labels: Any, logits: Any, label_smoothing: Any) -> jax.Array:
+    """Per sequence, ``[B]``; large where no alignment is long enough."""
+    targets, target_paddings = ctc.paired_labels(labels)
+    values, paddings = ctc.paired_logits(logits)
+    return optax.ctc_loss(
+        values, paddings.astype(values.dtype), targets, target_paddings.astype(values.dtype), blank_id=ctc.BLANK
+    )
+
+
 _LOSSES: Mapping[LossType, Callable[[jax.Array, jax.Array, Any], jax.Array]] = {
     LossType.SOFTMAX_CROSS_ENTROPY: _softmax_cross_entropy,
     LossType.SIGMOID_CROSS_ENTROPY: _sigmoid_cross_entropy,
     LossType.MEAN_SQUARED_ERROR: _mean_squared_error,
     LossType.MEAN_ABSOLUTE_ERROR: _mean_absolute_error,
+    LossType.CTC_LOSS: _ctc,
+}
+
+_ACTIVATIONS: Mapping[LossType, Callable[[jax.Array], jax.Array]] = {
+    LossType.SOFTMAX_CROSS_ENTROPY: jax.nn.softmax,
+    LossType.SIGMOID_CROSS_ENTROPY: jax.nn.sigmoid,
+    LossType.MEAN_SQUARED_ERROR: lambda logits: logits,
+    LossType.MEAN_ABSOLUTE_ERROR: lambda logits: logits,
+    LossType.CTC_LOSS: jax.nn.softmax,
 }

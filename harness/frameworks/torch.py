@@ -6,6 +6,7 @@ A declared kernel ``(in, out)`` is held transposed, ``(out, in)``, as torch's la
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import random
@@ -16,6 +17,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from harness.frameworks import ctc
 from harness.seeds import draw_parameters, seed_of_key
 from harness.spec import EvalBatch, ForwardPassMode, Framework, LossType, Parameter, ParameterType, ShapeTuple, Workload
 
@@ -85,7 +87,11 @@ class TorchBackend:
         if not training:
             with torch.no_grad():
                 return params(batch, 0.0), None
-        return params(batch, workload.dropout_rate if dropout_rate is None else dropout_rate), None
+        with contextlib.nullcontext() if update_batch_norm else frozen_statistics(params):
+            return params(batch, workload.dropout_rate if dropout_rate is None else dropout_rate), None
+
+    def output_activation(self, loss_type: LossType, logits: torch.Tensor) -> torch.Tensor:
+        return _ACTIVATIONS[loss_type](logits)
 
     def loss(
         self,
@@ -96,12 +102,15 @@ class TorchBackend:
         label_smoothing: Any,
     ) -> dict[str, torch.Tensor]:
         per_example = _LOSSES[loss_type](labels, logits, label_smoothing)
-        if mask is None:
-            n_valid = torch.tensor(float(per_example.numel()), device=per_example.device)
-        else:
+        weights = _label_counts(labels).to(per_example) if loss_type is LossType.CTC_LOSS else None
+        if mask is not None:
             mask = mask.reshape(mask.shape + (1,) * (per_example.ndim - mask.ndim)).expand_as(per_example)
             per_example = per_example * mask
-            n_valid = mask.sum()
+            weights = mask if weights is None else mask * weights
+        if weights is None:
+            n_valid = torch.tensor(float(per_example.numel()), device=per_example.device)
+        else:
+            n_valid = weights.sum()
         return {"summed": per_example.sum(), "n_valid_examples": n_valid, "per_example": per_example}
 
     def shapes_and_types(self, workload: Workload) -> tuple[dict[str, ShapeTuple], dict[str, ParameterType]]:
@@ -196,8 +205,23 @@ class TorchBackend:
         return {"torch": torch.__version__}
 
 
-def _to_host(tensor: torch.Tensor) -> np.ndarray:
-    return tensor.cpu().numpy()
+@contextlib.contextmanager
+def frozen_statistics(model: torch.nn.Module) -> Iterator[None]:
+    """While it lasts, batch normalisation uses a batch's statistics without adding them to the running ones."""
+    layers = [m for m in model.modules() if getattr(m, "running_mean", None) is not None and hasattr(m, "momentum")]
+    before = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.momentum = 0.0  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        for layer, momentum in zip(layers, before, strict=True):
+            layer.momentum = momentum
+
+
+def _to_host(output: Any) -> Any:
+    """Logits on the host; a model may give a pair of them and their paddings."""
+    return tuple(map(_to_host, output)) if isinstance(output, tuple) else output.cpu().numpy()
 
 
 def _torch_shape(parameter: Parameter) -> tuple[int, ...]:
@@ -227,9 +251,32 @@ def _mean_absolute_error(labels: torch.Tensor, logits: torch.Tensor, label_smoot
     return (logits.reshape(labels.shape) - labels).abs().flatten(1).mean(1)
 
 
+def _label_counts(labels: Any) -> torch.Tensor:
+    return ctc.lengths(ctc.paired_labels(labels)[1])
+
+
+def _ctc(labels: Any, logits: Any, label_smoothing: Any) -> torch.Tensor:
+    """Per sequence, ``[B]``; infinite where no alignment is long enough, as in AlgoPerf's torch version."""
+    targets, _ = ctc.paired_labels(labels)
+    values, paddings = ctc.paired_logits(logits)
+    log_probabilities = F.log_softmax(values, -1).transpose(0, 1)
+    return F.ctc_loss(
+        log_probabilities, targets, ctc.lengths(paddings), _label_counts(labels), blank=ctc.BLANK, reduction="none"
+    )
+
+
 _LOSSES: Mapping[LossType, Callable[[torch.Tensor, torch.Tensor, Any], torch.Tensor]] = {
     LossType.SOFTMAX_CROSS_ENTROPY: _softmax_cross_entropy,
     LossType.SIGMOID_CROSS_ENTROPY: _sigmoid_cross_entropy,
     LossType.MEAN_SQUARED_ERROR: _mean_squared_error,
     LossType.MEAN_ABSOLUTE_ERROR: _mean_absolute_error,
+    LossType.CTC_LOSS: _ctc,
+}
+
+_ACTIVATIONS: Mapping[LossType, Callable[[torch.Tensor], torch.Tensor]] = {
+    LossType.SOFTMAX_CROSS_ENTROPY: functools.partial(torch.softmax, dim=-1),
+    LossType.SIGMOID_CROSS_ENTROPY: torch.sigmoid,
+    LossType.MEAN_SQUARED_ERROR: lambda logits: logits,
+    LossType.MEAN_ABSOLUTE_ERROR: lambda logits: logits,
+    LossType.CTC_LOSS: functools.partial(torch.softmax, dim=-1),
 }

@@ -1,16 +1,24 @@
-"""Decoupled weight decay for torch optimizers that have none."""
+"""Decoupled weight decay for torch's SGD, whose own goes through the momentum."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
 
 import torch
 
 
-def decay_before_step(optimizer: torch.optim.Optimizer, weight_decay: float) -> None:
-    """Multiplies every parameter by ``1 - learning rate * weight_decay`` before each step (arXiv 1711.05101)."""
+class DecayedSGD(torch.optim.SGD):
+    """SGD that multiplies every parameter by ``1 - lr * decay`` before each step (arXiv 1711.05101)."""
 
-    @torch.no_grad()
-    def decay(optimizer: torch.optim.Optimizer, *_: object) -> None:
-        for group in optimizer.param_groups:
-            torch._foreach_mul_(group["params"], 1 - group["lr"] * weight_decay)
+    def __init__(self, params: Iterable[torch.Tensor], lr: float, momentum: float, decay: float, **other: Any) -> None:
+        super().__init__(params, lr, momentum, **other)
+        for group in self.param_groups:
+            group["decay"] = decay
 
-    optimizer.register_step_pre_hook(decay)
+    def step(self, closure: None = None) -> None:
+        for group in self.param_groups:
+            if group["decay"]:
+                with torch.no_grad():
+                    torch._foreach_mul_(group["params"], 1 - group["lr"] * group["decay"])
+        super().step(closure)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 DEFAULTS = {"learning_rate": 3e-4, "beta1": 0.9, "beta2": 0.99, "weight_decay": 0.0}
+STATE_PER_PARAMETER = 1
 
 
 def torch(parameters: Any, learning_rate: float, beta1: float, beta2: float, weight_decay: float):

@@ -13,11 +13,11 @@ bias-corrected momentum included.
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterable
 from typing import Any
 
-from harness.spec import Parameter, ParameterType, Shape
-from submissions.kernels import axes, is_kernel, matrix_shape
+from harness.spec import Parameter
+from submissions.kernels import axes, is_kernel, matrix_in_torch, matrix_shape
 
 DEFAULTS = {
     "learning_rate": 1e-3,
@@ -38,11 +38,8 @@ def update_scale(parameter: Parameter) -> float:
     return 0.2 * max(matrix_shape(parameter)) ** 0.5
 
 
-def matrix_in_torch(parameter: Parameter, shape: Shape) -> Shape:
-    """The matrix as which torch's tensor of that shape is orthogonalised; which side is the input's does not matter."""
-    if parameter.type is ParameterType.CONV_WEIGHT:  # held (out, in, ...)
-        return shape[0], math.prod(shape[1:])
-    return tuple(shape) if len(shape) == 2 else matrix_shape(parameter)
+def state_size(parameters: Iterable[Parameter], **_: float) -> int:
+    return sum(parameter.size * (1 if is_hidden_kernel(parameter) else 2) for parameter in parameters)
 
 
 def torch(

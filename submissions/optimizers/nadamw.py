@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 DEFAULTS = {"learning_rate": 1e-3, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "weight_decay": 0.0}
+STATE_PER_PARAMETER = 2
 _UNDERFLOW = 1e6
 
 

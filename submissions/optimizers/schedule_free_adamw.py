@@ -15,6 +15,7 @@ from typing import Any
 from submissions.components import Interval
 
 DEFAULTS = {"learning_rate": 2.5e-3, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "weight_decay": 0.0}
+STATE_PER_PARAMETER = 2
 BOUNDS = {"beta1": Interval(0, 1, open_low=True)}
 """x is recovered from y by a division by beta1."""
 

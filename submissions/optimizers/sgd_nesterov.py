@@ -10,17 +10,14 @@ from __future__ import annotations
 from typing import Any
 
 DEFAULTS = {"learning_rate": 0.1, "momentum": 0.9, "weight_decay": 0.0}
+STATE_PER_PARAMETER = 1
 
 
 def torch(parameters: Any, learning_rate: float, momentum: float, weight_decay: float):
-    from torch.optim import SGD
+    from submissions.optimizers._decay_torch import DecayedSGD
 
-    from submissions.optimizers._decay_torch import decay_before_step
-
-    optimizer = SGD([tensor for _, tensor in parameters], learning_rate, momentum, nesterov=momentum > 0, fused=True)
-    if weight_decay:
-        decay_before_step(optimizer, weight_decay)
-    return optimizer
+    tensors = [tensor for _, tensor in parameters]
+    return DecayedSGD(tensors, learning_rate, momentum, weight_decay, nesterov=momentum > 0, fused=True)
 
 
 def jax(parameters: Any, learning_rate: Any, momentum: float, weight_decay: float):

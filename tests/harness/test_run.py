@@ -135,8 +135,9 @@ MEMORY = {"optimizer.step()": "raise MemoryError('no room')"}
 def test_every_end_has_its_reason_and_the_others_go_on(tmp_path, write_entry, monkeypatch, replace, reason, detail):
     monkeypatch.setattr("harness.spec.Workload._declared_target", lambda self: Target(0.99, 0.99))
     bad, good = write_entry("bad", replace=replace), write_entry("good")
-    limits = Limits(grace_sec=2.0, memory_bytes=2**30)
-    summary = go(tmp_path / "out", bad, good, limits=limits, budget_sec=3.0, max_steps=500)
+    # A hang is noticed when the budget and the grace are over; the other ends must come before any budget does.
+    options = {"budget_sec": 6.0 if reason is StopReason.HUNG else 120.0, "max_steps": 500}
+    summary = go(tmp_path / "out", bad, good, limits=Limits(grace_sec=2.0, memory_bytes=2**30), **options)
     records = {r.spec.key.submission: r for r in map(read_trial, find_trials(tmp_path / "out"))}
     assert records["bad"].stop_reason is reason
     assert re.search(detail, records["bad"].stop_detail)
@@ -144,9 +145,9 @@ def test_every_end_has_its_reason_and_the_others_go_on(tmp_path, write_entry, mo
     assert summary.failed == reason.failed
     if reason is StopReason.CRASHED:
         assert "raise RuntimeError('the matrix is not square')" in records["bad"].traceback
-    assert go(tmp_path / "out", bad, good, budget_sec=3.0, max_steps=500).ran == 0
+    assert go(tmp_path / "out", bad, good, **options).ran == 0
     if reason is StopReason.CRASHED:
-        assert go(tmp_path / "out", bad, good, budget_sec=3.0, max_steps=500, retry_failed=True).ran == 1
+        assert go(tmp_path / "out", bad, good, retry_failed=True, **options).ran == 1
 
 
 def test_the_budget_ends_a_trial(tmp_path, write_entry, monkeypatch):

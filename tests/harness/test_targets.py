@@ -13,7 +13,7 @@ from results.store import find_trials, read_evaluations, read_trial
 def recorded(monkeypatch, tmp_path):
     """A targets file of the test's own in the place of mnist's."""
     path = tmp_path / "targets.json"
-    monkeypatch.setattr("harness.spec.targets_path", lambda name: path)
+    monkeypatch.setattr("harness.recorded_targets.targets_path", lambda name: path)
     monkeypatch.setattr("harness.targets.targets_path", lambda name: path)
     target_records.cache_clear()
     yield path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import pickle
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from harness.config import load_document
 from harness.data import InputQueue
 from harness.entry import entries_folder
 from harness.seeds import key_words
-from harness.spec import Parameter, ParameterType, Workload
+from harness.spec import LossType, Parameter, ParameterType, Workload
 from harness.workloads import make_workload
 from workloads.init_laws import zeros
 
@@ -52,49 +53,181 @@ class Quadratic:
     def loss(self, values: Mapping[str, np.ndarray]) -> float:
         return float(sum((c * (values[n] - self.goal[n]) ** 2).sum() / 2 for n, c in self.curvature.items()))
 
-    def run_torch(self, module: Any, settings: Mapping[str, Any], rates: list[float], state: Any = None) -> Any:
-        """(final values, the optimizer); ``state`` is a state_dict to start from."""
+    def astype(self, dtype: Any) -> Quadratic:
+        return Quadratic(*({n: v.astype(dtype) for n, v in d.items()} for d in dataclasses.astuple(self)))
+
+    @property
+    def dtype(self) -> Any:
+        return next(iter(self.start.values())).dtype
+
+    def run_torch(
+        self,
+        module: Any,
+        settings: Mapping[str, Any],
+        rates: list[float],
+        state: Any = None,
+        saved_at: int | None = None,
+    ) -> Any:
+        """(final values, the optimizer); ``state`` is a state_dict to start from.
+
+        Before step ``saved_at``, tensors and optimizer are pickled and read back.
+        """
         import torch
 
-        tensors = {n: torch.tensor(v, requires_grad=True) for n, v in self.start.items()}
+        from harness.frameworks.torch import from_torch_layout, to_torch_layout
+
+        def tensors_of(values: Mapping[str, np.ndarray]) -> dict[str, Any]:
+            return {p.name: torch.tensor(np.ascontiguousarray(to_torch_layout(p, values[p.name]))) for p in PARAMETERS}
+
+        tensors = {n: t.requires_grad_() for n, t in tensors_of(self.start).items()}
         optimizer = module.torch([(p, tensors[p.name]) for p in PARAMETERS], **settings)
         if state is not None:
             optimizer.load_state_dict(state)
-        goal, curvature = ({n: torch.tensor(v) for n, v in d.items()} for d in (self.goal, self.curvature))
-        for rate in rates:
+        goal, curvature = tensors_of(self.goal), tensors_of(self.curvature)
+        for i, rate in enumerate(rates):
+            if i == saved_at:
+                tensors, optimizer = pickle.loads(pickle.dumps((tensors, optimizer)))
             for group in optimizer.param_groups:
                 group["lr"] = rate
             getattr(module, "torch_train", lambda _: None)(optimizer)
-            optimizer.zero_grad()
-            sum((c * (tensors[n] - goal[n]) ** 2).sum() / 2 for n, c in curvature.items()).backward()
-            optimizer.step()
-        getattr(module, "torch_eval", lambda _: None)(optimizer)
-        return {n: t.detach().numpy().copy() for n, t in tensors.items()}, optimizer
 
-    def run_jax(self, module: Any, settings: Mapping[str, Any], rates: list[float]) -> Mapping[str, np.ndarray]:
+            def evaluate(optimizer: Any = optimizer, tensors: Any = tensors) -> Any:
+                optimizer.zero_grad()
+                loss = sum((c * (tensors[n] - goal[n]) ** 2).sum() / 2 for n, c in curvature.items())
+                loss.backward()
+                return loss
+
+            given = {"loss": ("loss", evaluate().detach()), "gradient": ("closure", torch.enable_grad()(evaluate))}
+            optimizer.step(**dict(given[need] for need in getattr(module, "NEEDS", ())))
+        getattr(module, "torch_eval", lambda _: None)(optimizer)
+        values = {p.name: from_torch_layout(p, tensors[p.name].detach().numpy()).copy() for p in PARAMETERS}
+        return values, optimizer
+
+    def run_jax(
+        self, module: Any, settings: Mapping[str, Any], rates: list[float], saved_at: int | None = None
+    ) -> Mapping[str, np.ndarray]:
+        """Final values; before step ``saved_at``, values and state are written and read back."""
         import jax
         import jax.numpy as jnp
-        import optax
 
-        table = jnp.asarray(rates)
-        optimizer = module.jax(
-            {p.name: p for p in PARAMETERS}, **{**settings, "learning_rate": lambda count: table[count]}
-        )
+        with jax.enable_x64(self.dtype == np.float64):
+            init, step = jax_steps(module.__name__, tuple((k, v) for k, v in settings.items() if k != "learning_rate"))
+            table = jnp.asarray(np.pad(np.asarray(rates, self.dtype), (0, LONGEST - len(rates))))
+            values, goal, curvature = (
+                {n: jnp.asarray(v) for n, v in d.items()} for d in (self.start, self.goal, self.curvature)
+            )
+            state = init(values, table)
+            for i in range(len(rates)):
+                if i == saved_at:
+                    leaves, structure = jax.tree.flatten((values, state))
+                    leaves = pickle.loads(pickle.dumps([np.asarray(leaf) for leaf in leaves]))
+                    values, state = jax.tree.unflatten(structure, leaves)
+                values, state = step(values, state, table, goal, curvature)
+            values = getattr(module, "jax_eval", lambda _, unchanged: unchanged)(state, values)
+            return {n: np.asarray(v) for n, v in values.items()}
 
+    def state_size_torch(self, module: Any, settings: Mapping[str, Any]) -> int:
+        """Number of values in the arrays that an optimizer holds after a step."""
+        import torch
+
+        _, optimizer = self.run_torch(module, settings, [settings["learning_rate"]])
+
+        def count(held: Any) -> int:
+            if isinstance(held, torch.Tensor):
+                return held.numel() if held.numel() > 1 else 0
+            inner = held.values() if isinstance(held, Mapping) else held if isinstance(held, list | tuple) else ()
+            return sum(map(count, inner))
+
+        return count(optimizer.state_dict())
+
+    def state_size_jax(self, module: Any, settings: Mapping[str, Any]) -> int:
+        import jax
+
+        declared = {p.name: p for p in PARAMETERS}
+        optimizer = module.jax(declared, **settings)
+        leaves = jax.tree.leaves(jax.eval_shape(optimizer.init, dict(self.start)))
+        return sum(leaf.size for leaf in leaves if leaf.size > 1)
+
+
+LONGEST = 64
+"""Most steps of a run in jax: a table of learning rates always has this length, so that a step is compiled once."""
+
+
+@functools.cache
+def jax_steps(module_name: str, settings: tuple[tuple[str, Any], ...]) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """``init(values, table)`` and the compiled ``step(values, state, table, goal, curvature)`` on a Quadratic."""
+    import importlib
+
+    import jax
+    import optax
+
+    module = importlib.import_module(module_name)
+    needs = getattr(module, "NEEDS", ())
+
+    def built(table: Any) -> Any:
+        declared = {p.name: p for p in PARAMETERS}
+        return module.jax(declared, learning_rate=lambda count: table[count], **dict(settings))
+
+    def step(values: Any, state: Any, table: Any, goal: Any, curvature: Any) -> Any:
         def loss(values: Any) -> Any:
-            return sum((c * (values[n] - self.goal[n]) ** 2).sum() / 2 for n, c in self.curvature.items())
+            return sum((c * (values[n] - goal[n]) ** 2).sum() / 2 for n, c in curvature.items())
 
-        @jax.jit
-        def step(values: Any, state: Any) -> Any:
-            updates, state = optimizer.update(jax.grad(loss)(values), state, values)
-            return optax.apply_updates(values, updates), state
+        value, gradients = jax.value_and_grad(loss)(values)
+        given = {"loss": ("value", value), "gradient": ("grad_fn", lambda values, *_: jax.grad(loss)(values))}
+        updates, state = built(table).update(gradients, state, values, **dict(given[need] for need in needs))
+        return optax.apply_updates(values, updates), state
 
-        values = {n: jnp.asarray(v) for n, v in self.start.items()}
-        state = optimizer.init(values)
-        for _ in rates:
-            values, state = step(values, state)
-        values = getattr(module, "jax_eval", lambda _, unchanged: unchanged)(state, values)
-        return {n: np.asarray(v) for n, v in values.items()}
+    return lambda values, table: built(table).init(values), jax.jit(step)
+
+
+CLASSES, INPUTS, EXAMPLES, LENGTH = 4, 6, 12, 5
+
+
+def train_linear_model(loss_type: LossType, module: Any, settings: Mapping[str, Any], steps: int = 12) -> list[float]:
+    """Mean losses before each step and at the end of a linear model in torch on one batch of random numbers."""
+    import torch
+
+    rng = np.random.RandomState(0)
+    inputs = torch.tensor(rng.standard_normal((EXAMPLES, LENGTH, INPUTS)), dtype=torch.float32)
+    if loss_type is not LossType.CTC_LOSS:
+        inputs = inputs[:, 0]
+    labels = {
+        LossType.SOFTMAX_CROSS_ENTROPY: torch.tensor(rng.randint(0, CLASSES, EXAMPLES)),
+        LossType.SIGMOID_CROSS_ENTROPY: torch.tensor(rng.randint(0, 2, (EXAMPLES, CLASSES)), dtype=torch.float32),
+        LossType.CTC_LOSS: torch.tensor(rng.randint(1, CLASSES, (EXAMPLES, 2))),
+    }.get(loss_type, torch.tensor(rng.standard_normal((EXAMPLES, CLASSES)), dtype=torch.float32))
+    if loss_type is LossType.CTC_LOSS:
+        labels = (labels, torch.zeros(labels.shape))
+    kernel = Parameter("Dense_0.kernel", (INPUTS, CLASSES), ParameterType.WEIGHT, zeros)
+    bias = Parameter("Dense_0.bias", (CLASSES,), ParameterType.BIAS, zeros)
+    layer = torch.nn.Linear(INPUTS, CLASSES)
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor(rng.uniform(-0.5, 0.5, (CLASSES, INPUTS))))
+        layer.bias.zero_()
+    optimizer = module.torch([(kernel, layer.weight), (bias, layer.bias)], **settings)
+    losses = []
+
+    def evaluate() -> Any:
+        optimizer.zero_grad()
+        found = frameworks.load("torch").loss(loss_type, labels, layer(inputs), None, 0.0)
+        loss = found["summed"] / found["n_valid_examples"]
+        loss.backward()
+        return loss
+
+    getattr(module, "torch_train", lambda _: None)(optimizer)
+    for _ in range(steps):
+        loss = evaluate()
+        losses.append(float(loss.detach()))
+        given = {"loss": ("loss", loss.detach()), "gradient": ("closure", torch.enable_grad()(evaluate))}
+        optimizer.step(**dict(given[need] for need in getattr(module, "NEEDS", ())))
+    getattr(module, "torch_eval", lambda _: None)(optimizer)
+    return [*losses, float(evaluate().detach())]
+
+
+@pytest.fixture(scope="session")
+def loss_problem() -> Callable[..., list[float]]:
+    """Trains a linear model in torch with a loss of the given type."""
+    return train_linear_model
 
 
 @pytest.fixture(scope="session")

@@ -31,6 +31,7 @@ def test_component_declares_summary_and_sound_defaults(kind, name):
     for key, value in component.defaults.items():
         assert components.setting_problem(key, value, value, component.bounds) is None
     assert kind != "optimizer" or "learning_rate" in component.defaults
+    assert set(component.needs) <= set(components.CAPABILITIES)
 
 
 @pytest.mark.parametrize(("kind", "name"), ALL)
@@ -40,8 +41,11 @@ def test_component_functions_take_exactly_its_hyperparameters(kind, name):
         "optimizer": ("parameters",),
         "schedule": ("step", "total_steps"),
         "initializer": ("values", "parameters", "rng", "layer_outputs"),
+        "averaging": ("xp", "state", "values", "step", "total_steps"),
     }[kind]
-    functions = {"schedule": ("multiplier",), "initializer": ("initialize",)}.get(kind, component.frameworks)
+    functions = {"schedule": ("multiplier",), "initializer": ("initialize",), "averaging": ("update",)}.get(
+        kind, component.frameworks
+    )
     for function in functions:
         arguments = inspect.signature(getattr(component.module, function)).parameters
         assert tuple(arguments) == (*given, *component.defaults)
@@ -61,7 +65,7 @@ def test_listing_components_and_checking_compositions_imports_no_framework():
 def test_unknown_component_is_answered_with_the_nearest_name():
     with pytest.raises(components.UnknownComponentError) as caught:
         components.load("optimizer", "adamv")
-    assert str(caught.value).startswith("unknown optimizer 'adamv'; did you mean 'adamw'? known: adamw, ")
+    assert str(caught.value).startswith("unknown optimizer 'adamv'; did you mean 'adamw'? known: ")
 
 
 def test_a_new_file_is_a_new_component_and_a_leading_underscore_hides_one(tmp_path, monkeypatch):

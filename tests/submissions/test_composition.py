@@ -62,7 +62,7 @@ def test_a_sound_composition_has_no_problems():
     [
         (changed("name", None), (), "name is missing; add it"),
         (changed("name", 3), ("name",), "expected text, found 3"),
-        (changed("optimiser", "adamw"), ("optimiser",), "unknown key; did you mean 'optimizer'? known: batch_size"),
+        (changed("optimiser", "adamw"), ("optimiser",), "unknown key; did you mean 'optimizer'? known: averaging"),
         (changed("framework", "pytorch"), ("framework",), "unknown framework 'pytorch'; did you mean 'torch'?"),
         (changed("track", "algo"), ("track",), "unknown track 'algo'; did you mean 'algoperf'?"),
         (
@@ -72,7 +72,11 @@ def test_a_sound_composition_has_no_problems():
         ),
         (changed("schedule", "cosine"), ("schedule",), "unknown schedule 'cosine'; did you mean 'warmup_cosine'?"),
         (changed("initializer", {"gain": 1.0}), ("initializer",), "name one, as in `initializer: {name: default}`"),
-        (changed("optimizer", None), ("optimizer",), "name one, as in `optimizer: {name: adamw}`; known: adamw"),
+        (
+            changed("optimizer", None),
+            ("optimizer",),
+            "name one, as in `optimizer: {name: adafactor}`; known: adafactor",
+        ),
         (
             changed("optimizer", "wieght_decay", 0.1),
             ("optimizer", "wieght_decay"),
@@ -160,7 +164,7 @@ def test_no_common_framework_is_a_problem(monkeypatch):
     found = composition.problems(changed("framework", "torch"))
     assert [str(problem) for problem in found] == [
         "framework: no framework has all components: optimizer adamw has jax; schedule warmup_cosine has torch, jax; "
-        "initializer default has torch, jax"
+        "averaging none has torch, jax; initializer default has torch, jax"
     ]
 
 

@@ -76,6 +76,16 @@ def test_constant_is_one():
     assert (table("constant") == 1).all()
 
 
+@pytest.mark.parametrize("warmup", [0.0, 0.1])
+def test_one_cycle_is_warmup_cosine_and_two_are_it_twice(warmup):
+    settings = {"warmup_fraction": warmup, "final_fraction": 0.1}
+    once = table("warmup_cosine", **settings)
+    np.testing.assert_allclose(table("cyclic_cosine", cycles=1, **settings), once, atol=1e-12)
+    twice = table("cyclic_cosine", total=2 * TOTAL, cycles=2, peak_decay=0.5, **settings)
+    np.testing.assert_allclose(twice[:TOTAL], once[:TOTAL], atol=1e-12)
+    np.testing.assert_allclose(twice[TOTAL:], 0.5 * once, atol=1e-12)
+
+
 fractions = st.floats(0, 1)
 
 
@@ -83,12 +93,13 @@ fractions = st.floats(0, 1)
 @given(total=st.integers(1, 60), values=st.lists(fractions, min_size=4, max_size=4))
 def test_any_fractions_give_multipliers_between_zero_and_one(name, total, values):
     defaults = components.load("schedule", name).defaults
-    found = table(name, total, **dict(zip(defaults, values, strict=False)))
+    fractions = [key for key, value in defaults.items() if isinstance(value, float)]
+    found = table(name, total, **dict(zip(fractions, values, strict=False)))
     assert found.shape == (total + 1,)
     assert np.isfinite(found).all() and (found >= 0).all() and (found <= 1).all()
 
 
-@pytest.mark.parametrize("name", ["warmup_cosine", "warmup_linear", "warmup_stable_decay"])
+@pytest.mark.parametrize("name", ["cyclic_cosine", "warmup_cosine", "warmup_linear", "warmup_stable_decay"])
 @given(total=st.integers(1, 300), warmup=st.floats(0, 1))
 def test_decaying_schedules_end_at_exactly_zero(name, total, warmup):
     settings = {"decay_fraction": 1.0} if name == "warmup_stable_decay" else {}

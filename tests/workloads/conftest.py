@@ -27,9 +27,10 @@ def workload_class():
 
 @pytest.fixture
 def small_batch():
-    """A function from a workload to a small training batch, on the host."""
+    """A function from a workload to a small training batch as the model takes it, on the host."""
 
     def make(workload: Workload, size: int = 8) -> dict[str, np.ndarray]:
-        return {key: np.array(array[:size]) for key, array in workload.load_split("train").items()}
+        stored = {key: np.array(array[:size]) for key, array in workload.load_split("train").items()}
+        return dict(workload.collate(stored))
 
     return make

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from harness.spec import BASE, EvalBatch, ParameterType
+from harness.spec import EvalBatch, ParameterType
+from harness.workloads import make_workload
 
-NAMES = ("mnist", "criteo1tb", "finewebedu_lm")
 FULL = {  # step hint, budget in s, evaluation period in s, validation and test target: AlgoPerf 1.0
     "mnist": (7_813, 60, 10, 0.97, 0.97),
     "criteo1tb": (10_666, 8_915, 356, 0.123735, 0.126041),
@@ -17,13 +17,16 @@ FULL = {  # step hint, budget in s, evaluation period in s, validation and test 
     "criteo1tb_embed_init": (10_666, 8_915, 356, 0.129657, 0.131967),
     "criteo1tb_resnet": (10_666, 8_915, 356, 0.12415, 0.12648),
     "finewebedu_lm": (72_000, 31_967, 2_571, 22.2995, math.inf),
+    "ogbg": (52_000, 11_303, 452, 0.28098, 0.268729),
+    "ogbg_gelu": (52_000, 11_303, 452, 0.27771, 0.262926),
+    "ogbg_silu": (52_000, 11_303, 452, 0.282178, 0.272144),
+    "ogbg_model_size": (52_000, 11_303, 452, 0.269446, 0.253051),
 }
 
 
 @pytest.mark.parametrize("full_name", FULL)
-def test_full_scale_is_algoperfs(workload_class, full_name):
-    name = next(name for name in NAMES if full_name.startswith(name))
-    workload = workload_class(name)(full_name[len(name) + 1 :] or BASE, "full")
+def test_full_scale_is_algoperfs(full_name):
+    workload = make_workload(full_name, "full")
     assert workload.full_name == full_name
     assert (
         workload.step_hint,

@@ -16,6 +16,24 @@ from harness.spec import BASE, ForwardPassMode
 COUNTS = Path(__file__).parents[2].parent / "shared" / "param_counts.json"
 KEY = np.array([0, 7], np.uint32)
 
+OUTPUT_LAYER = {"mnist": "Dense_1", "criteo1tb": "Dense_7", "finewebedu_lm": "Embed_0", "ogbg": "Dense_2"}
+
+
+def two_molecules(workload):
+    atoms, bonds = np.zeros((2, 3, 9), np.int32), np.zeros((2, 2, 5), np.int32)
+    targets = np.zeros((2, workload.model_config["tasks"]), np.float32)
+    return workload.collate({"inputs": atoms, "bonds": bonds, "targets": targets, "weights": targets})
+
+
+FULL_BATCHES = {
+    "mnist": lambda workload: {"inputs": jax.ShapeDtypeStruct((2, 28, 28, 1), np.float32)},
+    "criteo1tb": lambda workload: {"inputs": jax.ShapeDtypeStruct((2, 39), np.float32)},
+    "finewebedu_lm": lambda workload: {"inputs": jax.ShapeDtypeStruct((2, 1024), np.int32)},
+    "ogbg": two_molecules,
+}
+"""Two examples at full scale."""
+FULL_LOGITS = {"mnist": (2, 10), "criteo1tb": (2, 1), "finewebedu_lm": (2, 1024, 50_257), "ogbg": (2, 128)}
+
 
 @pytest.fixture
 def bound(workload_class):
@@ -28,11 +46,12 @@ def weights(request, bound, name, variant):
     """Values by declared name: as declared, or moved off any symmetric or zero start."""
     workload = bound(name, variant, "torch")
     values = workload.export_parameters(workload.init_model_fn(KEY)[0])
-    if request.param == "moved weights":
-        random = np.random.RandomState(0)
-        moved = {key: value + 0.05 * random.standard_normal(value.shape) for key, value in values.items()}
-        return {key: np.asarray(value, np.float32) for key, value in moved.items()}
-    return values
+    return moved(values) if request.param == "moved weights" else values
+
+
+def moved(values):
+    random = np.random.RandomState(0)
+    return {k: np.asarray(v + 0.05 * random.standard_normal(v.shape), np.float32) for k, v in values.items()}
 
 
 def with_weights(workload, weights):
@@ -40,11 +59,17 @@ def with_weights(workload, weights):
     return workload.import_parameters(params, weights), state
 
 
-def torch_results(workload, weights, batch):
+def in_precision(batch, dtype):
+    return {key: array.astype(dtype) if array.dtype.kind == "f" else array for key, array in batch.items()}
+
+
+def torch_results(workload, weights, batch, dtype=np.float32):
     params, state = with_weights(workload, weights)
-    tensors = {k: torch.tensor(v).long() if v.dtype == np.int32 else torch.tensor(v) for k, v in batch.items()}
+    if dtype == np.float64:
+        params.double()
+    tensors = workload._bound.to_framework(in_precision(batch, dtype))
     logits, _ = workload.model_fn(params, tensors, state, ForwardPassMode.TRAIN, KEY, True, 0.0)
-    loss = workload.loss_fn(tensors["targets"], logits)
+    loss = workload.loss_fn(tensors["targets"], logits, tensors.get("weights"))
     mean = loss["summed"] / loss["n_valid_examples"]
     mean.backward()
     with torch.no_grad():
@@ -53,22 +78,24 @@ def torch_results(workload, weights, batch):
     return logits.detach().numpy(), mean.item(), workload.export_parameters(params)
 
 
-def jax_results(workload, weights, batch):
+def jax_results(workload, weights, batch, dtype=np.float32):
     params, state = with_weights(workload, weights)
+    params = jax.tree.map(lambda value: value.astype(dtype), params)
+    batch = in_precision(batch, dtype)
 
     def mean_loss(params):
         logits, _ = workload.model_fn(params, batch, state, ForwardPassMode.TRAIN, KEY, True, 0.0)
-        loss = workload.loss_fn(batch["targets"], logits)
+        loss = workload.loss_fn(batch["targets"], logits, batch.get("weights"))
         return loss["summed"] / loss["n_valid_examples"], logits
 
     (mean, logits), gradients = jax.jit(jax.value_and_grad(mean_loss, has_aux=True))(params)
     return np.asarray(logits), float(mean), workload.export_parameters(gradients)
 
 
-def assert_close(actual, expected, what, floor=1e-6):
-    """To 1e-5 of the largest value, or of ``floor`` where all values are below it."""
+def assert_close(actual, expected, what, floor=1e-6, tolerance=1e-5):
+    """To ``tolerance`` times the largest value, or times ``floor`` where all values are below it."""
     scale = max(np.abs(expected).max(), floor)
-    assert np.abs(actual - expected).max() <= 1e-5 * scale, what
+    assert np.abs(actual - expected).max() <= tolerance * scale, what
 
 
 def test_logits_loss_and_gradients_agree(bound, name, variant, weights, small_batch):
@@ -83,6 +110,20 @@ def test_logits_loss_and_gradients_agree(bound, name, variant, weights, small_ba
     for key, expected in torch_gradients.items():
         assert np.abs(expected).max() > 0, f"{key} has no gradient"
         assert_close(jax_gradients[key], expected, key, floor)
+
+
+def test_in_double_precision_they_agree_to_1e_9(bound, name, variant, small_batch):
+    workload = bound(name, variant, "torch")
+    weights = moved(workload.export_parameters(workload.init_model_fn(KEY)[0]))
+    batch = small_batch(workload, 4)
+    expected = torch_results(workload, weights, batch, np.float64)
+    with jax.enable_x64(True):
+        found = jax_results(bound(name, variant, "jax"), weights, batch, np.float64)
+    assert_close(found[0], expected[0], "logits", tolerance=1e-9)
+    assert found[1] == pytest.approx(expected[1], rel=1e-9)
+    for key, gradient in expected[2].items():
+        assert gradient.dtype == found[2][key].dtype == np.float64
+        assert_close(found[2][key], gradient, key, tolerance=1e-9)
 
 
 def test_the_same_key_gives_the_same_start_in_both_frameworks(bound, name, variant):
@@ -110,9 +151,7 @@ def test_layer_outputs_are_those_of_every_kernel_in_both_frameworks(bound, name,
     outputs = {}
     for framework in ("torch", "jax"):
         workload = bound(name, variant, framework)
-        batch = small_batch(workload, 4)
-        if framework == "torch":
-            batch = {k: torch.tensor(v).long() if v.dtype == np.int32 else torch.tensor(v) for k, v in batch.items()}
+        batch = workload._bound.to_framework(small_batch(workload, 4))
         params, state = workload.init_model_fn(KEY)
         outputs[framework] = workload.layer_outputs(params, state, batch)
     kernels = {p.name for p in workload.parameters() if p.name.endswith("kernel")}
@@ -123,13 +162,12 @@ def test_layer_outputs_are_those_of_every_kernel_in_both_frameworks(bound, name,
 
 
 def test_output_layer_is_known_by_either_frameworks_name(workload_class, bound, name, variant):
-    expected = {"mnist": "Dense_1", "criteo1tb": "Dense_7", "finewebedu_lm": "Embed_0"}[name]
     if (name, variant) == ("criteo1tb", "resnet"):
         assert len(workload_class(name)(variant).parameters()) == 17
     for framework in ("torch", "jax"):
         workload = bound(name, variant, framework)
         keys = [workload._bound.parameter_key(parameter) for parameter in workload.parameters()]
-        assert {key.split(".")[0] for key in keys if workload.is_output_params(key)} == {expected}
+        assert {key.split(".")[0] for key in keys if workload.is_output_params(key)} == {OUTPUT_LAYER[name]}
 
 
 @pytest.mark.skipif(not COUNTS.exists(), reason="AlgoPerf's parameter counts are not beside this checkout")
@@ -158,25 +196,11 @@ def test_full_scale_models_have_the_declared_shapes_without_memory(workload_clas
         for part in path:
             node = node.setdefault(part, {})
         node[leaf] = jax.ShapeDtypeStruct(parameter.shape, np.float32)
-    length = workload.model_config.get("length")
-    inputs = {
-        "mnist": jax.ShapeDtypeStruct((2, 28, 28, 1), np.float32),
-        "criteo1tb": jax.ShapeDtypeStruct((2, 39), np.float32),
-        "finewebedu_lm": jax.ShapeDtypeStruct((2, length or 1), np.int32),
-    }[name]
 
-    def forward(params, inputs):
-        return workload.model_fn(params, {"inputs": inputs}, None, ForwardPassMode.EVAL, KEY, False)[0]
+    def forward(params, batch):
+        return workload.model_fn(params, batch, None, ForwardPassMode.EVAL, KEY, False)[0]
 
-    logits = jax.eval_shape(forward, tree, inputs)
-    assert (
-        logits.shape
-        == {
-            "mnist": (2, 10),
-            "criteo1tb": (2, 1),
-            "finewebedu_lm": (2, length, workload.model_config.get("vocabulary")),
-        }[name]
-    )
+    assert jax.eval_shape(forward, tree, FULL_BATCHES[name](workload)).shape == FULL_LOGITS[name]
 
 
 def test_dropout_of_criteo_may_be_traced_and_acts_in_training_only(bound, small_batch):

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from harness.spec import LossType, Metric, Parameter, ParameterType, Scale, Settings, Target, Variant
+from harness.spec import EvalBatch, LossType, Metric, Parameter, ParameterType, Scale, Settings, Target, Variant
 from workloads.criteo1tb.architecture import Architecture
 from workloads.generated import SPLITS, GeneratedWorkload
 from workloads.init_laws import normal, ones, uniform, xavier_normal, xavier_uniform, zeros
@@ -20,7 +20,7 @@ class Criteo1TB(GeneratedWorkload):
     """13 counts and 26 categories, one shared embedding table, dot interactions; mean log loss."""
 
     name = "criteo1tb"
-    version = 1
+    version = 2
     summary = "click-through prediction, DLRM-small"
     loss_type = LossType.SIGMOID_CROSS_ENTROPY
     metric = Metric("loss", "minimize")
@@ -48,11 +48,11 @@ class Criteo1TB(GeneratedWorkload):
             },
             batch_size=2048,
             eval_batch_size=10_000,
-            step_hint=1_200,
+            step_hint=1_800,
             max_runtime_sec=75.0,
             eval_period_sec=3.0,
             eval_period_steps=60,
-            splits={"train": 1_000_000, "eval_train": 5_000, "validation": 20_000, "test": 20_000},
+            splits={"train": 1_500_000, "eval_train": 5_000, "validation": 20_000, "test": 20_000},
         ),
         "full": Settings(
             model={
@@ -103,6 +103,12 @@ class Criteo1TB(GeneratedWorkload):
             kernel = Parameter(f"Dense_{index}.kernel", (inputs, outputs), ParameterType.WEIGHT, xavier_normal, last)
             declared += [kernel, _bias(a, index, outputs), *_norm(a.norm_of_dense(index), outputs)]
         return declared
+
+    def strata(self) -> np.ndarray:
+        return np.asarray(self.load_split("train")["targets"])
+
+    def is_right(self, evaluated: EvalBatch) -> np.ndarray:
+        return (evaluated.fetch_logits().reshape(-1) > 0) == (evaluated.batch["targets"] > 0.5)
 
     def generate(self) -> dict[str, dict[str, np.ndarray]]:
         from workloads.criteo1tb.generator import generate

@@ -20,7 +20,7 @@ class FineWebEduLM(GeneratedWorkload):
     """Pre-RMSNorm blocks, rotary attention with normalised queries and keys, gated MLP, tied embedding; perplexity."""
 
     name = "finewebedu_lm"
-    version = 1
+    version = 2
     summary = "language modelling, decoder-only transformer"
     loss_type = LossType.SOFTMAX_CROSS_ENTROPY
     metric = Metric("ppl", "minimize")
@@ -39,11 +39,11 @@ class FineWebEduLM(GeneratedWorkload):
             data={"seed": 20260103, "length": 128},
             batch_size=16,
             eval_batch_size=16,
-            step_hint=800,
-            max_runtime_sec=150.0,
+            step_hint=1_400,
+            max_runtime_sec=210.0,
             eval_period_sec=6.0,
             eval_period_steps=40,
-            splits={"train": 8_000, "eval_train": 16, "validation": 112, "test": 112},
+            splits={"train": 14_000, "eval_train": 16, "validation": 112, "test": 112},
         ),
         "full": Settings(
             model={

@@ -17,7 +17,8 @@ _CHUNK = 1000
 
 
 def generate(config: Mapping[str, Any], sizes: Mapping[str, int]) -> dict[str, dict[str, np.ndarray]]:
-    """Splits with ``inputs`` float32 ``[n, 28, 28, 1]``, standardised pixels, and ``targets`` int32 ``[n]``."""
+    """Splits with ``inputs`` float32 ``[n, 28, 28, 1]``, standardised pixels, and ``targets`` int32 ``[n]``; for
+    training examples also ``groups``, the glyph that each was rendered from."""
     rng = np.random.RandomState(config["seed"])
     pools = glyph_pools(rng, config["pools"])
     splits = {}
@@ -27,6 +28,8 @@ def generate(config: Mapping[str, Any], sizes: Mapping[str, int]) -> dict[str, d
         pixels = np.concatenate([render(rng, glyphs[chosen[i : i + _CHUNK]], config) for i in range(0, size, _CHUNK)])
         inputs = (pixels.astype(np.float32) - config["pixel_mean"]) / config["pixel_std"]
         splits[split] = {"inputs": inputs[..., None].astype(np.float32), "targets": labels[chosen].astype(np.int32)}
+        if split == "train":
+            splits[split]["groups"] = chosen.astype(np.int32)
     return splits
 
 

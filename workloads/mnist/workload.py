@@ -18,7 +18,7 @@ class Mnist(GeneratedWorkload):
     """784-128-10 sigmoid network."""
 
     name = "mnist"
-    version = 1
+    version = 2
     summary = "handwritten digits, 784-128-10 perceptron"
     loss_type = LossType.SOFTMAX_CROSS_ENTROPY
     metric = Metric("accuracy", "maximize")
@@ -79,12 +79,17 @@ class Mnist(GeneratedWorkload):
 
         return generate(self.base_settings.data, {split: self.base_settings.splits[split] for split in SPLITS})
 
+    def strata(self) -> np.ndarray:
+        return np.asarray(self.load_split("train")["targets"])
+
+    def is_right(self, evaluated: EvalBatch) -> np.ndarray:
+        return evaluated.fetch_logits().argmax(axis=-1) == evaluated.batch["targets"]
+
     def evaluate(self, batches: Iterable[EvalBatch]) -> dict[str, float]:
         """``accuracy`` and ``loss``, over the real examples."""
         totals = np.zeros(3)
         for evaluated in batches:
-            hits = evaluated.fetch_logits().argmax(axis=-1) == evaluated.batch["targets"]
-            correct = np.sum(hits * evaluated.batch.get("weights", 1.0))
+            correct = np.sum(self.is_right(evaluated) * evaluated.batch.get("weights", 1.0))
             totals += correct, evaluated.loss_summed, evaluated.n_valid
         correct, loss, examples = totals
         return {"accuracy": float(correct / examples), "loss": float(loss / examples)}

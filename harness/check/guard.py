@@ -1,0 +1,248 @@
+"""Calls a submission's functions, and compares what they must leave alone before and after every call."""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import dataclasses
+import functools
+import importlib
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from harness.check.findings import Finding, finding
+from harness.spec import OPTIONAL_SUBMISSION_FUNCTIONS, SUBMISSION_FUNCTIONS, Workload
+
+Snapshot = Mapping[str, Any]
+
+_HARNESS_MODULES = (
+    "harness.clock",
+    "harness.data",
+    "harness.spec",
+    "harness.interface",
+    "harness.trial",
+    "harness.seeds",
+    "harness.entry",
+)
+_FRAMEWORK_MODULES: Mapping[str, tuple[str, ...]] = {
+    "torch": ("torch", "torch.nn.functional", "torch.optim", "harness.frameworks.torch"),
+    "jax": ("jax", "jax.numpy", "jax.nn", "jax.random", "jax.lax", "optax", "harness.frameworks.jax"),
+}
+_OWN_OF_THE_HARNESS = frozenset({"_backend", "metrics_logger", "dropout_rate", "observer"})
+"""Attributes of the workload that its own methods set."""
+
+
+@dataclasses.dataclass
+class Guard:
+    """What is seen while an entry runs.
+
+    Attributes:
+      framework: where it runs.
+      places: file and line of every submission function.
+      folder: of the entry; None for a composition.
+      findings: what was found.
+      inside: the submission function that is running, if any.
+      dropout: the rates with which the model was trained.
+    """
+
+    framework: str
+    places: Mapping[str, tuple[Path, int]]
+    main: Path
+    folder: Path | None
+    findings: list[Finding] = dataclasses.field(default_factory=list)
+    inside: str = ""
+    dropout: list[Any] = dataclasses.field(default_factory=list)
+
+    def report(self, rule: str, message: str, function: str = "") -> None:
+        path, line = self.places.get(function or self.inside, (self.main, 1))
+        self.report_at(rule, message, path, line)
+
+    def report_at(self, rule: str, message: str, path: Path, line: int) -> None:
+        found = finding(rule, path, line, message, self.framework)
+        if all((f.rule, f.path, f.line) != (found.rule, found.path, found.line) for f in self.findings):
+            self.findings.append(found)
+
+    # ---- as the toys' observer ----
+
+    def split_loaded(self, split: str) -> None:
+        if self.inside:
+            self.report("peeks", f"{self.inside} loads the split {split!r}")
+
+    def trained(self, dropout_rate: Any) -> None:
+        self.dropout.append(dropout_rate)
+
+    # ---- functions ----
+
+    def guarded(self, functions: Any, workload: Workload) -> SimpleNamespace:
+        """The submission's functions, watched."""
+        names = [*SUBMISSION_FUNCTIONS, *OPTIONAL_SUBMISSION_FUNCTIONS]
+        found = {name: getattr(functions, name, None) for name in names}
+        return SimpleNamespace(
+            **{name: self._watched(name, function, workload) for name, function in found.items() if function}
+        )
+
+    def _watched(self, name: str, function: Callable[..., Any], workload: Workload) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with self.leaving_alone(name, workload):
+                return function(*args, **kwargs)
+
+        return call
+
+    @contextlib.contextmanager
+    def keeping_settings(self, name: str) -> Iterator[None]:
+        """Reports changes of the process's settings; not of modules, into which loading puts AlgoPerf's old names."""
+        before = {"global-settings": settings(self.framework)}
+        yield
+        self._compare(before, {"global-settings": settings(self.framework)}, name)
+
+    @contextlib.contextmanager
+    def leaving_alone(self, name: str, workload: Workload) -> Iterator[None]:
+        """Reports what changes of the workload, of modules and of the process's settings."""
+        before = fixed_parts(self.framework, workload)
+        self.inside = name
+        yield  # an exception leaves ``inside`` as it is, for the report
+        self._compare(before, fixed_parts(self.framework, workload), name)
+        self.inside = ""
+
+    def _compare(self, before: Mapping[str, Snapshot], after: Mapping[str, Snapshot], name: str) -> None:
+        for rule, snapshot in before.items():
+            changed = [key for key, value in snapshot.items() if not _same(after[rule].get(key), value)]
+            if rule == "changes-workload":
+                changed += [key for key in after[rule] if key not in snapshot and not key.startswith("_")]
+            for key in changed:
+                self.report(rule, _CHANGED[rule].format(function=name, key=key, value=after[rule].get(key)), name)
+
+
+_CHANGED: Mapping[str, str] = {
+    "changes-workload": "{function} changes workload.{key}",
+    "patches": "{function} replaces {key}",
+    "global-settings": "{function} changes {key} to {value}",
+}
+
+
+def _same(a: Any, b: Any) -> bool:
+    return a is b or bool(a == b)
+
+
+def fixed_parts(framework: str, workload: Workload) -> dict[str, Snapshot]:
+    """By rule: what a submission function must leave as it is."""
+    return {
+        "changes-workload": _of_workload(workload),
+        "patches": _of_modules(framework),
+        "global-settings": settings(framework),
+    }
+
+
+def settings(framework: str) -> Snapshot:
+    return {**_SETTINGS[framework](), **_of_process()}
+
+
+def _of_workload(workload: Workload) -> Snapshot:
+    mine = {
+        name: (id(value) if isinstance(value, np.ndarray) else repr(value))
+        for name, value in vars(workload).items()
+        if name not in _OWN_OF_THE_HARNESS
+    }
+    classes = {
+        f"{name} (of {cls.__name__})": id(value)
+        for cls in type(workload).__mro__
+        if cls.__module__.startswith("harness.")
+        for name, value in vars(cls).items()
+        if not name.startswith("__")
+    }
+    return {**mine, **classes}
+
+
+def _of_modules(framework: str) -> Snapshot:
+    names = (*_HARNESS_MODULES, *_FRAMEWORK_MODULES[framework])
+    modules = [time, builtins, os, *(importlib.import_module(name) for name in names)]
+    found: dict[str, Any] = {}
+    for module in modules:
+        for name, value in vars(module).items():
+            if callable(value) and not name.startswith("__"):
+                found[f"{module.__name__}.{name}"] = id(value)
+                if isinstance(value, type) and value.__module__.startswith("harness."):
+                    found |= {f"{module.__name__}.{name}.{key}": id(v) for key, v in vars(value).items() if callable(v)}
+    return found
+
+
+def _of_process() -> Snapshot:
+    return {"the working directory": Path.cwd()}
+
+
+def _of_torch() -> Snapshot:
+    import torch
+
+    return {
+        "torch's number of threads": torch.get_num_threads(),
+        "torch's default dtype": torch.get_default_dtype(),
+        "torch's default device": torch.get_default_device(),
+        "torch's determinism": torch.are_deterministic_algorithms_enabled(),
+        "torch's gradient mode": torch.is_grad_enabled(),
+        "torch's anomaly detection": torch.is_anomaly_enabled(),
+    }
+
+
+def _of_jax() -> Snapshot:
+    import jax
+
+    return {f"jax.config.{name}": value for name, value in jax.config.values.items()}
+
+
+_SETTINGS: Mapping[str, Callable[[], Snapshot]] = {"torch": _of_torch, "jax": _of_jax}
+
+
+# ---- batches and parameters ----
+
+
+class WatchedQueue:
+    """An input queue that remembers what it gave, to see whether it was changed."""
+
+    def __init__(self, queue: Any) -> None:
+        self._queue = queue
+        self._given: list[tuple[Any, dict[str, np.ndarray]]] = []
+
+    def __iter__(self) -> WatchedQueue:
+        return self
+
+    def __next__(self) -> Any:
+        batch = next(self._queue)
+        self._given.append((batch, {name: np.array(value) for name, value in batch.items()}))
+        return batch
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._queue, name)
+
+    def changes(self) -> list[str]:
+        """What was changed in the batches since the last call; forgets them."""
+        found = [change for batch, copy in self._given for change in _batch_changes(batch, copy)]
+        self._given.clear()
+        return found
+
+
+def _batch_changes(batch: Any, copy: Mapping[str, np.ndarray]) -> Iterator[str]:
+    yield from (f"adds {name!r} to" for name in batch.keys() - copy.keys())
+    yield from (f"removes {name!r} from" for name in copy.keys() - batch.keys())
+    for name in copy.keys() & batch.keys():
+        value = batch[name]
+        if not getattr(value, "is_deleted", bool)() and not np.array_equal(
+            np.asarray(value), copy[name], equal_nan=True
+        ):
+            yield f"changes {name!r} in"
+
+
+def structure(params: Any) -> Any:
+    """Names, shapes and types of a container's parameters."""
+    if hasattr(params, "named_parameters"):
+        modules = [(name, type(module).__name__) for name, module in params.named_modules()]
+        return modules, [(name, tuple(p.shape), str(p.dtype)) for name, p in params.named_parameters()]
+    if isinstance(params, Mapping):
+        return {name: structure(value) for name, value in params.items()}
+    return tuple(params.shape), str(params.dtype)

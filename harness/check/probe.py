@@ -1,0 +1,314 @@
+"""The part of the check that runs an entry: a few steps on every toy, twice with one seed, once with another, and once
+through a checkpoint. Everything goes through the training loop of real trials."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness import __version__
+from harness.check.checkpoint import CannotSaveError, restore, save
+from harness.check.findings import Finding
+from harness.check.guard import Guard, WatchedQueue, structure
+from harness.check.toys.workload import TOYS, Toy
+from harness.clock import Clock
+from harness.compat.backends import backend_for
+from harness.entry import Entry, InvalidSubmissionError, load_functions
+from harness.frameworks import TrialBackend
+from harness.seeds import derive, key_stream, key_words
+from harness.spec import Framework
+from harness.trial import TrainingLoop, TrialTask
+from harness.tuning import as_namedtuple, sample
+from results.record import TrialKey, TrialSpec
+
+CHECKPOINT_AT, STEPS = 4, 8
+SEED, OTHER_SEED = 0, 1
+FORGIVEN = 0.01
+"""By which share of its length the way after a checkpoint may differ: ``load_state_dict`` of torch's optimizers rounds
+state of low precision anew, which is no loss of state."""
+_TINY = 1e-30
+POINTS = 3
+"""Points of a search space that are tried before divergence counts as the entry's fault."""
+
+Send = Callable[[str, Mapping[str, Any]], None]
+Point = Mapping[str, Any] | None
+
+
+class FailedError(Exception):
+    """The entry failed on this toy, and a finding says how."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ProbeTask:
+    """What a probe's process needs: the entry, where, on which losses, and where its functions stand."""
+
+    entry: Entry
+    framework: Framework
+    losses: tuple[str, ...]
+    places: Mapping[str, tuple[Path, int]]
+
+
+def probe(task: ProbeTask, send: Send) -> list[Finding]:
+    """Findings of one entry in one framework; ``send`` is told what begins."""
+    folder = task.entry.path.parent if task.entry.kind == "module" else None
+    guard = Guard(task.framework, task.places, task.entry.path, folder)
+    backend = backend_for(task.framework, task.entry.conventions)
+    backend.set_threads(1)
+    before = set(Path.cwd().iterdir())
+    points = points_of(task.entry)
+    for loss in task.losses:
+        with contextlib.suppress(FailedError):
+            Examination(task, loss, guard, backend, send).run(points)
+    for path in set(Path.cwd().iterdir()) - before:
+        guard.report("writes-files", f"writes {path.name} into the working directory", "update_params")
+    return guard.findings
+
+
+def points_of(entry: Entry) -> list[Point]:
+    """Hyperparameters to try: none where the entry brings its own, and a few of the search space."""
+    own: list[Point] = [None] if entry.self_tuning else []
+    return own + (list(sample(entry.search_space, POINTS, SEED)) if entry.search_space else [])
+
+
+class Loop(TrainingLoop):
+    """A trial's loop whose submission may have another seed than its model and data."""
+
+    submission_seed: int = SEED
+
+    def _key(self, stream: str) -> Any:
+        if stream == "model":
+            return super()._key(stream)
+        return self.backend.random_key(key_words(derive(seed=self.submission_seed, stream=stream), self.steps))
+
+
+class Examination:
+    """One entry on one toy."""
+
+    def __init__(self, task: ProbeTask, loss: str, guard: Guard, backend: TrialBackend, send: Send) -> None:
+        self.task, self.loss, self.guard, self.backend, self.send = task, loss, guard, backend, send
+
+    def run(self, points: Sequence[Point]) -> None:
+        point, middle, end = self._first_run(points)
+        if not self._same_seed(point, middle, end):
+            return
+        self._other_seed(point, middle)
+        if self.loss == self.task.losses[0]:
+            for other in [other for other in points[:2] if other is not point]:
+                self._advance(self._start("a run with the search space's hyperparameters", other), 2)
+
+    def _first_run(self, points: Sequence[Point]) -> tuple[Point, dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """The first point that does not diverge, and the parameters half-way and at the end."""
+        losses: list[float] = []
+        for point in points:
+            loop = self._start("the first run", point)
+            initial = self._values(loop)
+            middle = self._advance(loop, CHECKPOINT_AT)
+            self._resume_point()
+            if not _difference(initial, self._advance(loop, STEPS - 1)):
+                message = f"with {self._toy_name}: parameters are the same after {STEPS - 1} steps"
+                self.guard.report("does-not-train", message, "update_params")
+            end = self._advance(loop, STEPS)
+            losses = [row["validation/loss"] for row in loop.rows]
+            if np.isfinite(losses).all() and all(np.isfinite(value).all() for value in end.values()):
+                return point, middle, end
+        message = f"with {self._toy_name}: the loss is {losses[-1]} after {STEPS} steps"
+        self.guard.report("diverges", message, "update_params")
+        raise FailedError
+
+    # ---- the questions ----
+
+    def _same_seed(self, point: Point, middle: Mapping[str, np.ndarray], end: Mapping[str, np.ndarray]) -> bool:
+        """Whether the same seed gives the same, and goes on from a checkpoint."""
+        again = self._start("a second run with the same seed", point)
+        different = _difference(middle, self._advance(again, CHECKPOINT_AT))
+        if different:
+            self.guard.report(
+                "not-reproducible",
+                f"with {self._toy_name}: two runs of one seed differ in {different}",
+                "update_params",
+            )
+            return False
+        try:
+            resumed = self._through_checkpoint(again, point)
+        except CannotSaveError as error:
+            self.guard.report("checkpoint", f"with {self._toy_name}: {error}", "init_optimizer_state")
+            return False
+        self._resume_point()
+        try:
+            share = _distance(end, self._advance(resumed, STEPS)) / max(_distance(end, middle), _TINY)
+        except FailedError:
+            return False
+        if not share <= FORGIVEN:
+            message = f"with {self._toy_name}: steps after a checkpoint go elsewhere, by {share:.3%} of their length"
+            self.guard.report("checkpoint", message, "init_optimizer_state")
+        return True
+
+    def _other_seed(self, point: Point, middle: Mapping[str, np.ndarray]) -> None:
+        self.guard.dropout.clear()
+        other = self._start("a run with another seed", point, OTHER_SEED)
+        values = self._advance(other, CHECKPOINT_AT)
+        drops = any(isinstance(rate, int | float) and rate > 0 for rate in self.guard.dropout)
+        if drops and not _difference(middle, values):
+            self.guard.report(
+                "ignores-seed", f"with {self._toy_name}: dropout is the same under another seed", "update_params"
+            )
+
+    # ---- running ----
+
+    @property
+    def _toy_name(self) -> str:
+        return f"the {self.loss} loss"
+
+    def _start(self, what: str, point: Point, submission_seed: int = SEED) -> Loop:
+        """A loop whose parameters and optimizer state are made."""
+        self.what = what
+        self.send("progress", {"phase": f"{self.task.framework}, {self._toy_name}: {what}"})
+        self.backend.seed_everything(derive(seed=submission_seed, stream="global"))
+        workload = TOYS[self.loss]().bind(self.backend)
+        assert isinstance(workload, Toy)
+        self.guard.inside = ""
+        with self._failures(), self.guard.keeping_settings("the import of the entry"):
+            functions = load_functions(self.task.entry, self.task.framework, defaults=point is None)
+        spec = _spec(self.task, workload, point)
+        with self._failures():
+            loop = Loop(
+                TrialTask(spec, self.task.entry),
+                self.send,
+                Clock(),
+                self.backend,
+                workload,
+                self.guard.guarded(functions, workload),
+            )
+            loop.hyperparameters = as_namedtuple(point)
+            loop.submission_seed = submission_seed
+            loop.keys = key_stream(derive(seed=submission_seed, stream="steps"), per_step=2)
+            loop.queue = WatchedQueue(loop.queue)  # type: ignore[assignment]
+            workload.observer = self.guard
+            loop.initialise()
+        self.data = {name: array.copy() for name, array in loop.splits["train"].items()}
+        return loop
+
+    def _advance(self, loop: Loop, until: int) -> dict[str, np.ndarray]:
+        """Steps and evaluations until there were so many steps; the parameters then."""
+        shape = structure(loop.params)
+        while loop.steps < until:
+            with self._failures():
+                stop = loop.advance()
+                for change in loop.queue.changes():  # type: ignore[attr-defined]
+                    self.guard.report("changes-batch", f"{change} a batch of the input queue", "update_params")
+                if structure(loop.params) != shape:
+                    self.guard.report(
+                        "changes-model", "the parameters have other names, shapes or types", "update_params"
+                    )
+                    raise FailedError
+            if stop is not None and loop.steps < until:
+                break
+        if any(not np.array_equal(self.data[name], array) for name, array in loop.splits["train"].items()):
+            self.guard.report("changes-data", "the training data is not what it was", "data_selection")
+        return self._values(loop)
+
+    def _values(self, loop: Loop) -> dict[str, np.ndarray]:
+        with self._failures():
+            return loop.workload.export_parameters(loop.params)
+
+    def _resume_point(self) -> None:
+        """The state of global generators from which both the straight and the resumed run go on."""
+        self.backend.seed_everything(derive(seed=SEED, stream="resumed"))
+
+    def _through_checkpoint(self, loop: Loop, point: Point) -> Loop:
+        """A new loop, with new modules and a new workload, that holds what was saved of the old one."""
+        saved = (
+            save((loop.params, loop.model_state), loop.params, "parameters"),
+            save(loop.optimizer_state, loop.params),
+        )
+        fresh = self._start("a run from a checkpoint", point)
+        fresh.params, fresh.model_state = restore(
+            saved[0], (fresh.params, fresh.model_state), fresh.params, "parameters"
+        )
+        fresh.optimizer_state = restore(saved[1], fresh.optimizer_state, fresh.params)
+        for name in ("steps", "queue", "keys", "eval_results", "rows", "last_eval_step", "last_sync_step"):
+            setattr(fresh, name, getattr(loop, name))
+        return fresh
+
+    @contextlib.contextmanager
+    def _failures(self) -> Iterator[None]:
+        """Turns what the entry raises into a finding."""
+        try:
+            yield
+        except (FailedError, CannotSaveError):
+            raise
+        except MemoryError as error:
+            self._report_failure("memory", error)
+        except InvalidSubmissionError as error:
+            self._report_failure("returns", error)
+        except ModuleNotFoundError as error:
+            self._report_failure("dependency", error)
+        except Exception as error:
+            self._report_failure("crashes", error)
+
+    def _report_failure(self, rule: str, error: BaseException) -> None:
+        function = self.guard.inside
+        text = str(error).strip().partition("\n")[0]
+        if error.__cause__ is not None and not function:  # its import failed
+            rule, error = "crashes", error.__cause__
+        if rule == "returns":
+            function = text.partition(" ")[0].partition("(")[0]
+            self.guard.report(rule, text.partition("; return")[0], function)
+        else:
+            path, line = self._place_of(error) or self.guard.places.get(function, (self.task.entry.path, 1))
+            self.guard.report_at(
+                rule, f"with {self._toy_name}, in {self.what}: {type(error).__name__}: {text}", path, line
+            )
+        raise FailedError from error
+
+    def _place_of(self, error: BaseException) -> tuple[Path, int] | None:
+        """The innermost line of the entry in a traceback."""
+        if self.guard.folder is None:
+            return None
+        while error.__cause__ is not None:
+            error = error.__cause__
+        frames = [(Path(f.filename), f.lineno or 1) for f in traceback.extract_tb(error.__traceback__)]
+        own = [(path, line) for path, line in frames if path.is_relative_to(self.guard.folder)]
+        return own[-1] if own else None
+
+
+def _difference(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> str:
+    """The name of a parameter that differs, or nothing."""
+    return next((name for name in a if not np.array_equal(a[name], b[name], equal_nan=True)), "")
+
+
+def _distance(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> float:
+    return float(np.sqrt(sum(np.sum(np.square(np.asarray(a[n], np.float64) - b[n])) for n in a)))
+
+
+def _spec(task: ProbeTask, workload: Toy, point: Point) -> TrialSpec:
+    settings = workload.base_settings
+    return TrialSpec(
+        key=TrialKey(task.entry.name, workload.name, task.framework, 1, 1),
+        base_workload=workload.name,
+        variant=workload.variant,
+        scale="mini",
+        workload_version=workload.version,
+        ruleset="self_tuning" if point is None else "external",
+        track="open",
+        hyperparameters=point,
+        seed=SEED,
+        entry_digest=task.entry.digest,
+        metric=workload.metric.name,
+        direction=workload.metric.direction,
+        validation_target=None,
+        test_target=None,
+        budget_sec=3600.0,
+        max_steps=STEPS,
+        step_hint=workload.step_hint,
+        eval_period_sec=settings.eval_period_sec,
+        eval_period_steps=CHECKPOINT_AT,
+        threads=1,
+        versions={"timetrial": __version__},
+    )

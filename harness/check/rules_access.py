@@ -1,0 +1,200 @@
+"""Rules on what an entry may reach outside its own computation: files, environment, network, time, processes."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterable
+
+from harness.check.findings import Hit, source_rule
+from harness.check.source import Source, matches, words
+
+_LAUNCHER_VARIABLES = frozenset({"RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"})
+"""A distributed launcher's own: entries read them to find their place, and the harness clears them."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Access:
+    """What one rule forbids.
+
+    Attributes:
+      names: full paths of functions and modules; ``a.*`` is everything below ``a``.
+      methods: method names that can mean nothing else, whatever the object.
+      imports: modules whose import alone breaks the rule.
+      allowed: uses that do not count.
+    """
+
+    names: frozenset[str]
+    methods: frozenset[str] = frozenset()
+    imports: frozenset[str] = frozenset()
+    allowed: Callable[[Source, ast.AST], bool] = lambda source, node: False
+
+
+def _is_launcher_variable(source: Source, node: ast.AST) -> bool:
+    """``os.environ["RANK"]``, ``os.environ.get("RANK", ...)``, ``os.getenv("RANK")``, ``"RANK" in os.environ``."""
+    parent = source.parents.get(node)
+    if isinstance(parent, ast.Attribute):
+        parent = source.parents.get(parent)
+    key: ast.AST | None = None
+    if isinstance(parent, ast.Call) and parent.args:
+        key = parent.args[0]
+    elif isinstance(parent, ast.Subscript) and isinstance(parent.ctx, ast.Load):
+        key = parent.slice
+    elif isinstance(parent, ast.Compare):
+        key = parent.left
+    return isinstance(key, ast.Constant) and key.value in _LAUNCHER_VARIABLES
+
+
+def _is_beside_the_source(source: Source, node: ast.AST) -> bool:
+    """Reading a file of the entry's own folder, found by ``__file__``: it belongs to the entry's digest."""
+    own = {"__file__"}
+    for statement in ast.walk(source.tree):
+        if isinstance(statement, ast.Assign) and _mentions(statement.value, own):
+            own.update(target.id for target in statement.targets if isinstance(target, ast.Name))
+    whole: ast.AST = node
+    for above in itertools.takewhile(lambda n: isinstance(n, ast.expr), source.ancestors(node)):
+        whole = above
+    return _mentions(whole, own) and not _writes(source, node)
+
+
+def _mentions(node: ast.AST, names: set[str]) -> bool:
+    return any(isinstance(n, ast.Name) and n.id in names for n in ast.walk(node))
+
+
+def _open_mode(source: Source, node: ast.AST) -> str:
+    """The mode of a call of ``open``; empty where the node is no such call."""
+    call = source.parents.get(node)
+    if not isinstance(call, ast.Call) or call.func is not node:
+        return ""
+    given = [*call.args[1:2], *(k.value for k in call.keywords if k.arg == "mode")]
+    return str(given[0].value) if given and isinstance(given[0], ast.Constant) else "r"
+
+
+def _writes(source: Source, node: ast.AST) -> bool:
+    return any(letter in _open_mode(source, node) for letter in "wax+")
+
+
+_OPENERS = words("builtins.open io.open codecs.open gzip.open bz2.open lzma.open zipfile.ZipFile tarfile.open")
+_READ = _OPENERS | words("""
+    os.open os.read os.listdir os.scandir os.walk os.stat os.path.exists os.path.isfile os.path.isdir os.path.getsize
+    glob.glob glob.iglob pickle.load json.load yaml.* tomllib.load csv.reader csv.DictReader
+    numpy.load numpy.loadtxt numpy.genfromtxt numpy.fromfile numpy.memmap jax.numpy.load torch.load torch.from_file
+    torch.jit.load scipy.io.* h5py.* sqlite3.* shelve.* dbm.* mmap.mmap linecache.* fileinput.*
+    pandas.read_csv pandas.read_json pandas.read_parquet pandas.read_pickle
+    sklearn.datasets.* torchvision.datasets.* tensorflow_datasets.* datasets.* importlib.resources.* pkgutil.get_data
+    flax.training.checkpoints.* orbax.*""")
+_WRITE = words("""
+    os.write os.remove os.unlink os.rename os.replace os.mkdir os.makedirs os.rmdir os.removedirs os.symlink os.link
+    os.truncate os.chdir shutil.* tempfile.* pickle.dump json.dump csv.writer csv.DictWriter
+    numpy.save numpy.savez numpy.savez_compressed numpy.savetxt jax.numpy.save torch.save torch.jit.save""")
+
+ACCESS: tuple[tuple[str, str, str, Access], ...] = (
+    (
+        "reads-files",
+        "reads no files, but those of its own folder that it finds by `__file__`",
+        "put the values into the source, or into a file of the entry's folder that is opened by a path from __file__",
+        Access(
+            _READ,
+            words("read_text read_bytes iterdir rglob"),
+            allowed=lambda s, n: _writes(s, n) or _is_beside_the_source(s, n),
+        ),
+    ),
+    (
+        "writes-files",
+        "writes, moves and deletes no files",
+        "keep state in optimizer_state; measurements go to workload.metrics_logger",
+        Access(
+            _WRITE | _OPENERS,
+            words("write_text write_bytes mkdir unlink rmdir tofile"),
+            allowed=lambda s, n: s.dotted(n) in _OPENERS and not _writes(s, n),
+        ),
+    ),
+    (
+        "environment",
+        "neither reads nor sets environment variables, except those of a distributed launcher",
+        "make it a hyperparameter or a constant of the source",
+        Access(
+            words("""os.environ os.environ.* os.environb os.getenv os.getenvb os.putenv os.unsetenv platform.*
+            socket.gethostname os.uname os.getlogin os.getpid getpass.*"""),
+            allowed=_is_launcher_variable,
+        ),
+    ),
+    (
+        "network",
+        "opens no connection",
+        "bring what it needs in the entry's folder",
+        Access(
+            words("torch.hub.* torch.distributed.rpc.* huggingface_hub.* transformers.* wandb.*"),
+            imports=words("""socket socketserver ssl urllib http requests httpx aiohttp ftplib smtplib poplib imaplib
+            telnetlib xmlrpc websockets urllib3 paramiko boto3 wandb mlflow huggingface_hub grpc zmq"""),
+        ),
+    ),
+    (
+        "sleeps",
+        "does not wait for time to pass",
+        "remove it; only work moves a trial on",
+        Access(words("time.sleep asyncio.sleep signal.pause signal.alarm signal.setitimer select.select sched.*")),
+    ),
+    (
+        "threads",
+        "starts no threads or processes of its own",
+        "do the work in update_params, in the thread that calls it",
+        Access(
+            words("""
+            threading.Thread threading.Timer _thread.* multiprocessing.* concurrent.futures.* concurrent.* asyncio.*
+            subprocess.* joblib.* torch.multiprocessing.* torch.futures.* os.fork os.forkpty os.system os.popen
+            os.posix_spawn os.posix_spawnp os.spawnl os.spawnv os.spawnve os.execv os.execve os.execvp os.kill
+            signal.signal atexit.register"""),
+        ),
+    ),
+    (
+        "clock",
+        "does not read a clock",
+        "use global_step and workload.step_hint; the harness keeps the time",
+        Access(
+            words("""
+            time.time time.time_ns time.perf_counter time.perf_counter_ns time.monotonic time.monotonic_ns
+            time.process_time time.process_time_ns time.thread_time time.clock_gettime time.localtime time.gmtime
+            time.ctime time.strftime datetime.datetime.now datetime.datetime.utcnow datetime.datetime.today
+            datetime.date.today timeit.* resource.getrusage psutil.* os.times torch.cuda.Event"""),
+        ),
+    ),
+    (
+        "hidden-code",
+        "says in its source what it does: no code made from text, no import by a computed name",
+        "write the code out, and import by an import statement",
+        Access(
+            words("""builtins.exec builtins.eval builtins.compile builtins.__import__ builtins.globals
+            importlib.import_module importlib.reload importlib.util.* importlib.machinery.* runpy.* marshal.*
+            code.* ctypes.* sys.settrace sys.setprofile sys._getframe inspect.currentframe inspect.stack gc.get_objects
+            gc.get_referrers"""),
+        ),
+    ),
+)
+"""(rule, what an entry must do, how to mend it, what is forbidden)."""
+
+
+def _breaches(source: Source, access: Access) -> Iterable[Hit]:
+    for used, path in source.references():
+        if isinstance(getattr(used, "ctx", None), ast.Store):
+            continue  # the rule "patches" speaks of it
+        if not source.is_own(path) and matches(path, access.names) and not access.allowed(source, used):
+            yield used, f"uses {path.removeprefix('builtins.')}"
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Attribute) and node.attr in access.methods and source.dotted(node) is None:
+            if not access.allowed(source, node):
+                yield node, f"calls .{node.attr}()"
+        elif isinstance(node, ast.Import):
+            found = [a.name for a in node.names if a.name.partition(".")[0] in access.imports]
+            yield from ((node, f"imports {name}") for name in found)
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            yield from [(node, f"imports {node.module}")] * (node.module.partition(".")[0] in access.imports)
+
+
+def _add(name: str, summary: str, mend: str, access: Access) -> None:
+    source_rule(name, "error", summary, mend)(lambda source: _breaches(source, access))
+
+
+for _row in ACCESS:
+    _add(*_row)

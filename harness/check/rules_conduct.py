@@ -1,0 +1,246 @@
+"""Rules on randomness, and on what belongs to others: modules, the workload, process-wide settings, exceptions."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+
+from harness.check.findings import Hit, source_rule
+from harness.check.source import Source, matches, words
+
+# ---- randomness ----
+
+_MAKERS = words(
+    """
+    numpy.random.RandomState numpy.random.default_rng numpy.random.SeedSequence numpy.random.seed random.seed
+    numpy.random.PCG64 numpy.random.PCG64DXSM numpy.random.Philox numpy.random.MT19937 numpy.random.SFC64
+    random.Random torch.manual_seed torch.random.manual_seed torch.cuda.manual_seed torch.cuda.manual_seed_all
+    jax.random.PRNGKey jax.random.key flax.nnx.Rngs
+    """
+)
+"""What makes or seeds a generator, and is fine with a seed that comes from ``rng``."""
+
+_GLOBAL = frozenset({"numpy.random.*", "random.*", "torch.seed", "torch.random.seed", "torch.initial_seed"})
+_NO_DRAW = frozenset({"numpy.random.Generator", "numpy.random.BitGenerator", "numpy.random.bit_generator"})
+_ENTROPY = frozenset({"os.urandom", "os.getrandom", "uuid.*", "secrets.*", "random.SystemRandom"})
+
+
+@source_rule(
+    "randomness",
+    "error",
+    "draws random numbers from the rng it is given, and from nothing else",
+    "seed it from the function's rng argument (jax: split rng; torch: a torch.Generator seeded from rng)",
+)
+def randomness(source: Source) -> Iterable[Hit]:
+    for node, path in source.references():
+        if source.is_own(path) or path in _NO_DRAW:
+            continue
+        call = source.parents.get(node)
+        arguments = _arguments(call) if isinstance(call, ast.Call) and call.func is node else None
+        if matches(path, _ENTROPY):
+            yield node, f"{path} gives other numbers in every run"
+        elif path in _MAKERS:
+            if arguments is not None and all(source.is_constant(argument) for argument in arguments):
+                how = "a constant" if arguments else "the machine's entropy"
+                yield node, f"{path} is seeded by {how}, not by the trial"
+        elif matches(path, _GLOBAL) and arguments is not None:
+            yield node, f"{path} draws from a generator that the rng does not reach"
+    yield from _constant_seeds(source)
+
+
+def _arguments(call: ast.Call) -> list[ast.expr]:
+    return [*call.args, *(keyword.value for keyword in call.keywords if keyword.arg not in ("impl", "dtype"))]
+
+
+def _constant_seeds(source: Source) -> Iterator[Hit]:
+    """``generator.manual_seed(0)``, ``torch.Generator().seed()``."""
+    for node in ast.walk(source.tree):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+            continue
+        if source.dotted(node.func) is None and node.func.attr == "manual_seed":
+            if all(source.is_constant(argument) for argument in node.args):
+                yield node, "a generator is seeded by a constant, not by the trial"
+        elif source.dotted(node.func) is None and node.func.attr == "seed" and not node.args:
+            yield node, "a generator is seeded by the machine's entropy, not by the trial"
+
+
+# ---- what belongs to others ----
+
+_SPEED_SETTINGS = (
+    "torch.backends",
+    "torch._dynamo.config",
+    "torch._inductor.config",
+    "torch._functorch.config",
+)
+"""Settings by which torch trades speed, precision and compile time; no other trial shares the process."""
+
+_SETTERS = words(
+    """
+    torch.set_num_threads torch.set_num_interop_threads torch.set_default_dtype torch.set_default_device
+    torch.set_default_tensor_type torch.use_deterministic_algorithms torch.set_deterministic_debug_mode
+    torch.set_grad_enabled torch.autograd.set_detect_anomaly torch.set_flush_denormal
+    torch.autograd.set_grad_enabled torch.set_warn_always torch.set_printoptions numpy.seterr numpy.set_printoptions
+    jax.config.update jax.experimental.enable_x64 sys.setrecursionlimit sys.setswitchinterval os.sched_setaffinity
+    os.nice resource.setrlimit gc.disable gc.freeze warnings.simplefilter warnings.filterwarnings locale.setlocale
+    """
+)
+_HARMLESS_SETTERS = frozenset(
+    [
+        "warnings.simplefilter",
+        "warnings.filterwarnings",
+        "torch.set_printoptions",
+        "numpy.set_printoptions",
+        "torch.set_warn_always",
+        "numpy.seterr",
+    ]
+)
+
+
+@source_rule(
+    "global-settings",
+    "error",
+    "leaves settings of the process alone: threads, default types, determinism, gradient mode",
+    "remove it; give dtype and device where tensors are made, and use `with torch.no_grad():` for a block",
+)
+def global_settings(source: Source) -> Iterable[Hit]:
+    for node, path in source.references():
+        if path in _SETTERS - _HARMLESS_SETTERS and not _is_context(source, node):
+            yield node, f"{path} changes a setting of the whole process"
+    for target, path in _assigned_attributes(source):
+        if path.startswith("jax.config."):
+            yield target, f"sets {path} for the whole process"
+
+
+def _is_context(source: Source, node: ast.AST) -> bool:
+    """Whether a setter is used as ``with setter(...):``, which ends."""
+    call = source.parents.get(node)
+    return isinstance(source.parents.get(call) if call else None, ast.withitem)
+
+
+@source_rule(
+    "speed-settings",
+    "warning",
+    "changes no settings of speed and precision of the framework",
+    "see that results mean the same with it, and say in submission_info.yml why it is there",
+)
+def speed_settings(source: Source) -> Iterable[Hit]:
+    for target, path in _assigned_attributes(source):
+        if path.startswith(_SPEED_SETTINGS):
+            yield target, f"sets {path}"
+    for node, path in source.references():
+        if path == "torch.set_float32_matmul_precision":
+            yield node, f"calls {path}"
+
+
+@source_rule(
+    "patches",
+    "error",
+    "replaces nothing in imported modules, in their classes, or in the workload",
+    "write a function or class of its own, and call that",
+)
+def patches(source: Source) -> Iterable[Hit]:
+    for target, path in _assigned_attributes(source):
+        if not path.startswith((*_SPEED_SETTINGS, "jax.config.")):
+            yield target, f"assigns to {path}"
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store | ast.Del):
+            if _is_of_the_workload(source, node.value) or source.is_workload(node.value):
+                yield node, f"assigns to {ast.unparse(node)}"
+        elif isinstance(node, ast.Call):
+            yield from _patching_call(source, node)
+
+
+def _is_of_the_workload(source: Source, node: ast.AST) -> bool:
+    """``workload.x``, ``workload.x[...]``, ``type(workload)``, ``workload.__dict__``."""
+    while isinstance(node, ast.Attribute | ast.Subscript):
+        node = node.value
+        if source.is_workload(node):
+            return True
+    return (
+        isinstance(node, ast.Call)
+        and bool(node.args)
+        and source.is_workload(node.args[0])
+        and (isinstance(node.func, ast.Name) and node.func.id in ("type", "vars"))
+    )
+
+
+def _patching_call(source: Source, node: ast.Call) -> Iterator[Hit]:
+    name = source.dotted(node.func)
+    if name not in ("builtins.setattr", "builtins.delattr", "builtins.vars") or not node.args:
+        return
+    target = node.args[0]
+    path = source.dotted(target)
+    foreign = path is not None and not source.is_own(path) and not path.startswith("builtins.")
+    if source.is_workload(target) or _is_of_the_workload(source, target) or (foreign and name != "builtins.vars"):
+        yield node, f"{name.removeprefix('builtins.')} on {ast.unparse(target)}"
+
+
+def _assigned_attributes(source: Source) -> Iterator[tuple[ast.expr, str]]:
+    """Targets of assignments that lie in an imported module, with their full path."""
+    for node in ast.walk(source.tree):
+        if not isinstance(node, ast.Attribute | ast.Subscript) or not isinstance(node.ctx, ast.Store | ast.Del):
+            continue
+        holder = node if isinstance(node, ast.Attribute) else node.value
+        path = source.dotted(holder)
+        base = holder.value if isinstance(holder, ast.Attribute) else holder
+        if path is None or source.is_own(path) or path.startswith(("builtins.", "os.environ")):
+            continue
+        if isinstance(base, ast.Name | ast.Attribute) and _is_imported(source, base):
+            yield node, path
+
+
+def _is_imported(source: Source, node: ast.AST) -> bool:
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return isinstance(node, ast.Name) and node.id in source.imported
+
+
+# ---- exceptions ----
+
+_BROAD = frozenset({"builtins.Exception", "builtins.BaseException"})
+
+
+@source_rule(
+    "swallows",
+    "error",
+    "lets errors of its own step and of the harness through",
+    "name the exceptions that are expected, or raise again at the end of the handler",
+)
+def swallows(source: Source) -> Iterable[Hit]:
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Try | ast.TryStar) and any(_is_training(source, part) for part in node.body):
+            for handler in node.handlers:
+                raises = any(isinstance(n, ast.Raise) for statement in handler.body for n in ast.walk(statement))
+                if _is_broad(source, handler) and not raises:
+                    yield handler, "catches every exception around a training step and goes on"
+        elif isinstance(node, ast.With) and _suppresses_training(source, node):
+            yield node, "suppresses every exception around a training step"
+
+
+def _suppresses_training(source: Source, node: ast.With) -> bool:
+    suppressed = any(_suppresses_all(source, item.context_expr) for item in node.items)
+    return suppressed and any(_is_training(source, part) for part in node.body)
+
+
+def _suppresses_all(source: Source, context: ast.expr) -> bool:
+    if not isinstance(context, ast.Call) or source.dotted(context.func) != "contextlib.suppress":
+        return False
+    return any(source.dotted(kind) in _BROAD for kind in context.args)
+
+
+def _is_broad(source: Source, handler: ast.ExceptHandler) -> bool:
+    if handler.type is None:
+        return True
+    kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return any(source.dotted(kind) in _BROAD for kind in kinds)
+
+
+def _is_training(source: Source, statement: ast.stmt) -> bool:
+    """Whether a statement calls the workload, the queue, a backward pass or an optimizer."""
+    for node in ast.walk(statement):
+        called = node.func if isinstance(node, ast.Call) else None
+        is_step = isinstance(called, ast.Attribute) and called.attr in ("backward", "step")
+        of_workload = isinstance(called, ast.Attribute) and source.is_workload(called.value)
+        if is_step or of_workload or (isinstance(node, ast.Name) and node.id == "input_queue"):
+            return True
+    return False

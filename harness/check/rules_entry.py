@@ -1,0 +1,193 @@
+"""Rules on an entry as a whole: its functions, search space, dependencies, and its composition if it is one."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.check.findings import Finding, declare, finding, of_message
+from harness.check.rules_specialise import known_names
+from harness.compat.dependencies import DISTRIBUTIONS, read_requirements
+from harness.compat.installed import ALGOPERF_NAMES, is_installed
+from harness.compat.layout import REPOSITORY_ROOTS
+from harness.compat.sources import Import, Sources
+from harness.config import ConfigError, Document, load_document
+from harness.entry import INFO_FILE, SEARCH_SPACE_FILES, signature_problems
+from harness.tuning import parse_search_space
+
+declare(
+    "files",
+    {
+        "source": ("error", "is Python, or YAML, that can be read", "mend the syntax"),
+        "missing-function": (
+            "error",
+            "defines the four required functions",
+            "define it; `timetrial new NAME` writes an entry that has all of them",
+        ),
+        "arguments": (
+            "error",
+            "takes the arguments that the harness gives",
+            "give the function AlgoPerf's arguments, with their names (docs/submissions.md)",
+        ),
+        "entry": ("error", "says what it is: framework, name, ruleset", f"mend {INFO_FILE} or the imports"),
+        "composition": ("error", "is a sound composition", "see docs/submissions.md for the keys and their values"),
+        "search-space": (
+            "error",
+            "has a search space in one of AlgoPerf's two forms",
+            "write {min, max, scaling} or {feasible_points} for each hyperparameter, or a list of points",
+        ),
+        "search-space-per-workload": (
+            "error",
+            "has one search space, the same for all workloads",
+            "keep one space; let the entry find out what a workload needs while it trains",
+        ),
+        "dependency": (
+            "error",
+            "declares the packages it imports, beside those that come with timetrial and AlgoPerf",
+            "name it in requirements.txt beside the entry, or under `dependencies:` in submission_info.yml",
+        ),
+    },
+)
+
+_GIVEN = frozenset({"torch", "jax", "jaxlib", "numpy", "optax", "harness", "timetrial"})
+"""What every entry may import without a word: the contract, the frameworks and what they stand on."""
+
+_GIVEN_BY_ALGOPERF = frozenset({"absl", "flax", "chex", "scipy"})
+"""What AlgoPerf installs for every entry; given to those that import its namespace."""
+
+
+# ---- functions ----
+
+
+def functions(path: Path, sources: Sources) -> Iterator[Finding]:
+    for line, message in signature_problems(sources.trees[path]):
+        missing = message.startswith("required function")
+        yield finding("missing-function" if missing else "arguments", path, line, _without_advice(message))
+
+
+def _without_advice(message: str) -> str:
+    return message.removesuffix("; define it")
+
+
+# ---- search space ----
+
+
+def search_space_files(folder: Path) -> Iterator[Finding]:
+    """The space that the harness would take, and files that look like spaces for single workloads."""
+    for path in sorted(folder.glob("*search_space*")):
+        named = [name for name in known_names() if re.search(rf"(^|[_.-]){name}([_.-]|$)", path.stem)]
+        if named and path.name not in SEARCH_SPACE_FILES:
+            yield finding("search-space-per-workload", path, 1, f"a search space for {max(named, key=len)} alone")
+    used = next((folder / name for name in SEARCH_SPACE_FILES if (folder / name).exists()), None)
+    if used is not None:
+        try:
+            document = load_document(used)
+        except ConfigError as error:
+            yield of_message("search-space", str(error), used)
+        else:
+            yield from search_space(document, ())
+
+
+def search_space(document: Document, key: tuple[str, ...]) -> Iterator[Finding]:
+    """Problems of the search space at a key of a document."""
+    data: Any = document.data
+    for part in key:
+        data = data[part]
+    split = list(_split_by_workload(document, key, data))
+    yield from split
+    if split:
+        return
+    try:
+        parse_search_space(document, key)
+    except ConfigError as error:
+        yield of_message("search-space", str(error), document.path)
+
+
+def _split_by_workload(document: Document, key: tuple[Any, ...], data: Any) -> Iterator[Finding]:
+    """A key that names a workload, at any depth."""
+    items: Any = data.items() if isinstance(data, Mapping) else enumerate(data) if isinstance(data, list) else ()
+    for name, value in items:
+        if isinstance(name, str) and name in known_names():
+            where = (*key, name)
+            yield finding(
+                "search-space-per-workload", document.path, document.lines.get(where, 1), f"has values for {name} alone"
+            )
+        else:
+            yield from _split_by_workload(document, (*key, name), value)
+
+
+# ---- compositions ----
+
+
+def composition(document: Document) -> Iterator[Finding]:
+    from submissions import composition as compositions
+
+    if not isinstance(document.data, Mapping):
+        yield finding("composition", document.path, 1, "a composition is a mapping with name, optimizer, schedule, ...")
+        return
+    spaces = list(search_space(document, ("search_space",))) if "search_space" in document.data else []
+    yield from spaces
+    for problem in compositions.problems(document.data):
+        if not spaces or "search_space" not in problem.path:
+            text = document.describe(problem.path, problem.message)
+            yield of_message("composition", text, document.path)
+
+
+def component_files(data: Mapping[str, Any]) -> list[Path]:
+    """Source files of the components that a sound composition names."""
+    from submissions._reading import component
+    from submissions.components import KINDS
+
+    files = [component(data, kind).module.__file__ for kind in KINDS]
+    return [Path(file) for file in files if file]
+
+
+# ---- dependencies ----
+
+
+def dependencies(path: Path, sources: Sources) -> Iterator[Finding]:
+    """Imports of packages that nothing declares, each once."""
+    declared = _declared(path.parent)
+    given = _GIVEN | (_GIVEN_BY_ALGOPERF if any(map(sources.imports_top_level, ALGOPERF_NAMES)) else frozenset())
+    seen: set[str] = set()
+    for found in sources.imports:
+        name = found.top_level
+        if name in seen or name in given or not _is_foreign(sources, found):
+            continue
+        if not {_normalised(name), _normalised(DISTRIBUTIONS.get(name, name))} & declared:
+            seen.add(name)
+            yield finding("dependency", found.file, found.line, f"imports {name}, which is declared nowhere")
+
+
+def _is_foreign(sources: Sources, found: Import) -> bool:
+    name = found.top_level
+    if found.level or found.optional or found.unused or name in sys.stdlib_module_names or name in ALGOPERF_NAMES:
+        return False
+    return not (
+        sources.layout.owns_top_level(name)
+        or ((name in REPOSITORY_ROOTS or not is_installed(name)) and sources.layout.find(found.module) is not None)
+        or name in ("workloads", "results", "scoring")  # the rule "peeks" speaks of these
+    )
+
+
+def _declared(folder: Path) -> frozenset[str]:
+    """Normalised names of declared packages."""
+    names = set(read_requirements(folder))
+    info = folder / INFO_FILE
+    if info.exists():
+        try:
+            data = load_document(info).data
+        except ConfigError:
+            data = None
+        listed = data.get("dependencies", []) if isinstance(data, Mapping) else []
+        entries = listed if isinstance(listed, list) else json.dumps(listed).strip('"').split(",")
+        names |= {_normalised(re.split(r"[\s<>=!~;\[@]", str(text).strip(), maxsplit=1)[0]) for text in entries}
+    return frozenset(names)
+
+
+def _normalised(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

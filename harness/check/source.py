@@ -1,0 +1,191 @@
+"""One source file of an entry, and what its names mean: imports, aliases, and which objects are the workload."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import dataclasses
+import functools
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+
+def words(text: str) -> frozenset[str]:
+    """The words of a text; long tables of names read better so."""
+    return frozenset(text.split())
+
+
+SIZE_FUNCTIONS = frozenset({"get_batch_size", "get_eval_batch_size"})
+"""Functions that may decide by the workload's name: it is all they are given."""
+
+_WORKLOAD_FIRST = frozenset(
+    {"init_optimizer_state", "update_params", "data_selection", "prepare_for_eval", "init_model_params"}
+)
+Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A parsed file.
+
+    Attributes:
+      own: top-level names of the modules in the entry's folder.
+    """
+
+    path: Path
+    tree: ast.Module
+    own: frozenset[str] = frozenset()
+
+    __hash__ = object.__hash__
+
+    @functools.cached_property
+    def parents(self) -> Mapping[ast.AST, ast.AST]:
+        return {child: parent for parent in ast.walk(self.tree) for child in ast.iter_child_nodes(parent)}
+
+    def ancestors(self, node: ast.AST) -> Iterator[ast.AST]:
+        above = self.parents.get(node)
+        while above is not None:
+            yield above
+            above = self.parents.get(above)
+
+    def top_function(self, node: ast.AST) -> str:
+        """The outermost function or class around a node; empty at module level."""
+        names = [a.name for a in self.ancestors(node) if isinstance(a, ast.FunctionDef | ast.ClassDef)]
+        return names[-1] if names else ""
+
+    # ---- names ----
+
+    @functools.cached_property
+    def imported(self) -> Mapping[str, str]:
+        """Local name -> dotted path of what was imported under it; relative imports begin with a dot."""
+        found: dict[str, str] = {}
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    first = alias.name.partition(".")[0]
+                    found[alias.asname or first] = alias.name if alias.asname else first
+            elif isinstance(node, ast.ImportFrom):
+                base = "." * node.level + (node.module or "")
+                for alias in node.names:
+                    found[alias.asname or alias.name] = f"{base}.{alias.name}"
+        return found
+
+    @functools.cached_property
+    def aliases(self) -> Mapping[str, str]:
+        """``imported``, names that are assigned an imported object (``clock = time``), and builtins' names that mean
+        something of the file's own (these begin with a dot, as relative imports do)."""
+        found = {name: f".{name}" for name in self._bound if hasattr(builtins, name)} | dict(self.imported)
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+                path = _resolve(node.value, found)
+                if path is not None and node.targets[0].id not in found:
+                    found[node.targets[0].id] = path
+        return found
+
+    @functools.cached_property
+    def _bound(self) -> frozenset[str]:
+        """Names that the file defines, assigns or takes as arguments."""
+        names = set()
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                names.add(node.name)
+            elif isinstance(node, ast.arg):
+                names.add(node.arg)
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                names.add(node.id)
+        return frozenset(names)
+
+    def dotted(self, node: ast.AST) -> str | None:
+        """The full path of an imported object or builtin that an expression means (``numpy.random.rand``)."""
+        return _resolve(node, self.aliases)
+
+    def references(self) -> Iterator[tuple[ast.expr, str]]:
+        """Every longest expression that means an imported object or builtin, with its full path."""
+        for node in ast.walk(self.tree):
+            if not isinstance(node, ast.Name | ast.Attribute | ast.Call):
+                continue
+            path = self.dotted(node)
+            parent = self.parents.get(node)
+            longer = isinstance(parent, ast.Attribute | ast.Call) and self.dotted(parent) is not None
+            if path is not None and not longer:
+                yield node, path
+
+    def is_own(self, path: str) -> bool:
+        """Whether a dotted path means a module of the entry itself."""
+        return path.startswith(".") or path.partition(".")[0] in self.own
+
+    # ---- the workload ----
+
+    @functools.cached_property
+    def workload_names(self) -> frozenset[str]:
+        """Names that hold the workload: parameters in its place, and what is assigned from them."""
+        names = {"workload"}
+        for statement in self.tree.body:
+            if isinstance(statement, ast.FunctionDef) and statement.name in _WORKLOAD_FIRST and statement.args.args:
+                names.add(statement.args.args[0].arg)
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Name) and node.value.id in names:
+                names.update(target.id for target in node.targets if isinstance(target, ast.Name))
+        return frozenset(names)
+
+    def is_workload(self, node: ast.AST) -> bool:
+        if isinstance(node, ast.Name):
+            return node.id in self.workload_names
+        return isinstance(node, ast.Attribute) and node.attr in ("workload", "_workload")
+
+    # ---- constants ----
+
+    @functools.cached_property
+    def constants(self) -> frozenset[str]:
+        """Names that are only ever assigned literals, and are no function's argument."""
+        fixed: set[str] = set()
+        other: set[str] = set()
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                kept = fixed if _is_literal(node.value, fixed) else other
+                kept.update(n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name))
+            elif isinstance(node, ast.arg):
+                other.add(node.arg)
+            elif isinstance(node, ast.For | ast.comprehension | ast.AugAssign | ast.NamedExpr):
+                other.update(n.id for n in ast.walk(node.target) if isinstance(n, ast.Name))
+        return frozenset(fixed - other)
+
+    def is_constant(self, node: ast.AST) -> bool:
+        """Whether an expression has the same value in every trial, as far as the text tells."""
+        return _is_literal(node, self.constants)
+
+
+def _is_literal(node: ast.AST, constants: frozenset[str] | set[str]) -> bool:
+    names = [n for n in ast.walk(node) if isinstance(n, ast.Name)]
+    calls = any(isinstance(n, ast.Call | ast.Attribute | ast.Subscript) for n in ast.walk(node))
+    return not calls and all(name.id in constants for name in names)
+
+
+def _resolve(node: ast.AST, aliases: Mapping[str, str]) -> str | None:
+    if isinstance(node, ast.Name):
+        if node.id in aliases:
+            return aliases[node.id]
+        return f"builtins.{node.id}" if hasattr(builtins, node.id) else None
+    if isinstance(node, ast.Attribute):
+        base = _resolve(node.value, aliases)
+        return f"{base}.{node.attr}" if base is not None and not base.startswith("builtins.") else None
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "getattr":
+        return _resolve_getattr(node, aliases)
+    return None
+
+
+def _resolve_getattr(node: ast.Call, aliases: Mapping[str, str]) -> str | None:
+    """``getattr(time, "sleep")`` means ``time.sleep``."""
+    if len(node.args) < 2 or not isinstance(node.args[1], ast.Constant):
+        return None
+    base = _resolve(node.args[0], aliases)
+    return f"{base}.{node.args[1].value!s}" if base is not None else None
+
+
+def matches(path: str, patterns: frozenset[str]) -> bool:
+    """Whether a dotted path is one of the patterns, or lies below one that ends in ``.*``."""
+    if path in patterns:
+        return True
+    parts = path.split(".")
+    return any(".".join(parts[:i]) + ".*" in patterns for i in range(1, len(parts) + 1))

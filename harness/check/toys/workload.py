@@ -1,0 +1,173 @@
+"""Toy workloads: a sequence net of about 3,000 parameters on random tokens, once per type of loss. No benchmark: what
+they measure is whether an entry keeps the rules."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from harness.spec import ForwardPassMode, LossType, Metric, Parameter, ParameterType, Scale, Settings, Target, Workload
+from workloads.init_laws import lecun_normal, normal, ones, xavier_uniform, zeros
+
+VOCABULARY, LENGTH, LABEL_LENGTH, CLASSES = 32, 12, 3, 8
+_SPLITS = {"train": 256, "eval_train": 64, "validation": 64, "test": 64}
+_DATA_SEED = 20260301
+
+
+def _settings(outputs: int, pooled: bool) -> Mapping[Scale, Settings]:
+    model = {
+        "vocabulary": VOCABULARY,
+        "features": 16,
+        "heads": 2,
+        "window": 3,
+        "hidden": 32,
+        "outputs": outputs,
+        "pooled": pooled,
+    }
+    return {
+        "mini": Settings(
+            model=model,
+            data={"seed": _DATA_SEED},
+            batch_size=16,
+            eval_batch_size=64,
+            step_hint=400,
+            max_runtime_sec=60.0,
+            eval_period_sec=6.0,
+            splits=_SPLITS,
+            target=Target(0.0, 0.0),
+            dropout_rate=0.1,
+        )
+    }
+
+
+class Observer(Protocol):
+    """Is told what is asked of a toy."""
+
+    def split_loaded(self, split: str) -> None: ...
+
+    def trained(self, dropout_rate: Any) -> None: ...
+
+
+class Toy(Workload):
+    """What the toys share."""
+
+    version = 1
+    metric = Metric("loss", "minimize")
+    observer: Observer | None = None
+
+    def parameters(self) -> Sequence[Parameter]:
+        c, kinds = self.model_config, ParameterType
+        features, heads, hidden, outputs = c["features"], c["heads"], c["hidden"], c["outputs"]
+        split = (heads, features // heads)
+        glorot, kernel = xavier_uniform, lecun_normal()
+        attention = "MultiHeadDotProductAttention_0"
+        return [
+            Parameter("Embed_0.embedding", (c["vocabulary"], features), kinds.EMBEDDING, normal(0.5)),
+            Parameter("Conv_0.kernel", (c["window"], 1, features, features), kinds.CONV_WEIGHT, kernel),
+            Parameter("Conv_0.bias", (features,), kinds.BIAS, zeros),
+            Parameter("LayerNorm_0.scale", (features,), kinds.LAYER_NORM_SCALE, ones),
+            Parameter("LayerNorm_0.bias", (features,), kinds.LAYER_NORM_BIAS, zeros),
+            Parameter(f"{attention}.query.kernel", (features, *split), kinds.ATTENTION_Q, glorot),
+            Parameter(f"{attention}.key.kernel", (features, *split), kinds.ATTENTION_K, glorot),
+            Parameter(f"{attention}.value.kernel", (features, *split), kinds.ATTENTION_V, glorot),
+            Parameter(f"{attention}.out.kernel", (*split, features), kinds.ATTENTION_OUT, glorot),
+            Parameter("Dense_0.kernel", (features, hidden), kinds.WEIGHT, kernel),
+            Parameter("Dense_0.bias", (hidden,), kinds.BIAS, zeros),
+            Parameter("Dense_1.kernel", (hidden, outputs), kinds.WEIGHT, kernel, is_output=True),
+            Parameter("Dense_1.bias", (outputs,), kinds.BIAS, zeros, is_output=True),
+        ]
+
+    def load_split(self, split: str) -> Mapping[str, np.ndarray]:
+        if self.observer is not None:
+            self.observer.split_loaded(split)
+        return _arrays(self.loss_type, split, self.base_settings.splits[split])
+
+    def model_fn(
+        self,
+        params: Any,
+        augmented_and_preprocessed_input_batch: Mapping[str, Any],
+        model_state: Any,
+        mode: ForwardPassMode,
+        rng: Any,
+        update_batch_norm: bool,
+        dropout_rate: Any = None,
+    ) -> tuple[Any, Any]:
+        if self.observer is not None and mode is ForwardPassMode.TRAIN:
+            self.observer.trained(self.dropout_rate if dropout_rate is None else dropout_rate)
+        batch = augmented_and_preprocessed_input_batch
+        return super().model_fn(params, batch, model_state, mode, rng, update_batch_norm, dropout_rate)
+
+
+@functools.cache
+def _arrays(loss_type: LossType, split: str, count: int) -> Mapping[str, np.ndarray]:
+    """Random tokens, and targets that a net can learn from them."""
+    random = np.random.RandomState(_DATA_SEED + sum(map(ord, split)))
+    inputs = random.randint(1, VOCABULARY, (count, LENGTH)).astype(np.int32)
+    paddings = (np.arange(LENGTH) >= random.randint(2 * LABEL_LENGTH + 1, LENGTH + 1, (count, 1))).astype(np.float32)
+    return {"inputs": inputs, "input_paddings": paddings, "targets": _TARGETS[loss_type](inputs, random)}
+
+
+def _labels(inputs: np.ndarray, random: np.random.RandomState) -> np.ndarray:
+    """Up to three labels from 1 on, padded with 0: short enough for every length, repeats included."""
+    labels = 1 + inputs[:, :LABEL_LENGTH] % (CLASSES - 1)
+    kept = np.arange(LABEL_LENGTH) < random.randint(1, LABEL_LENGTH + 1, (len(inputs), 1))
+    return (labels * kept).astype(np.int32)
+
+
+_TARGETS = {
+    LossType.SOFTMAX_CROSS_ENTROPY: lambda inputs, random: (inputs[:, 0] % CLASSES).astype(np.int32),
+    LossType.SIGMOID_CROSS_ENTROPY: lambda inputs, random: (inputs[:, :1] % 2).astype(np.float32),
+    LossType.MEAN_SQUARED_ERROR: lambda inputs, random: (inputs / VOCABULARY).astype(np.float32),
+    LossType.MEAN_ABSOLUTE_ERROR: lambda inputs, random: (inputs / VOCABULARY).astype(np.float32),
+    LossType.CTC_LOSS: _labels,
+}
+
+
+class SoftmaxToy(Toy):
+    name = "toy_softmax"
+    summary = "one of eight classes"
+    loss_type = LossType.SOFTMAX_CROSS_ENTROPY
+    settings: ClassVar[Mapping[Scale, Settings]] = _settings(CLASSES, pooled=True)
+
+
+class SigmoidToy(Toy):
+    name = "toy_sigmoid"
+    summary = "yes or no"
+    loss_type = LossType.SIGMOID_CROSS_ENTROPY
+    settings: ClassVar[Mapping[Scale, Settings]] = _settings(1, pooled=True)
+
+
+class AbsoluteToy(Toy):
+    name = "toy_absolute"
+    summary = "a number per token, by absolute error"
+    loss_type = LossType.MEAN_ABSOLUTE_ERROR
+    settings: ClassVar[Mapping[Scale, Settings]] = _settings(1, pooled=False)
+
+
+class SquaredToy(Toy):
+    name = "toy_squared"
+    summary = "a number per token, by squared error"
+    loss_type = LossType.MEAN_SQUARED_ERROR
+    settings: ClassVar[Mapping[Scale, Settings]] = _settings(1, pooled=False)
+
+
+class CTCToy(Toy):
+    """Logits come with their paddings, as AlgoPerf's speech models give them."""
+
+    name = "toy_ctc"
+    summary = "a short sequence of labels"
+    loss_type = LossType.CTC_LOSS
+    settings: ClassVar[Mapping[Scale, Settings]] = _settings(CLASSES, pooled=False)
+
+
+TOYS: Mapping[str, type[Toy]] = {
+    "softmax": SoftmaxToy,
+    "sigmoid": SigmoidToy,
+    "absolute": AbsoluteToy,
+    "squared": SquaredToy,
+    "ctc": CTCToy,
+}
+"""By the name of the loss, as ``--loss`` takes it."""

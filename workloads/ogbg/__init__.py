@@ -1,0 +1,1 @@
+"""Molecules and a graph network."""

@@ -1,0 +1,136 @@
+"""Reads ogbg-molpcba in the form in which OGB ships it (Hu et al. 2020, arXiv 2005.00687): gzipped tables, no header.
+
+raw/num-node-list.csv.gz      atoms per molecule
+raw/num-edge-list.csv.gz      bonds per molecule, each bond once
+raw/node-feat.csv.gz          nine integers per atom, molecule after molecule
+raw/edge.csv.gz               two atom numbers per bond, counted within the molecule
+raw/edge-feat.csv.gz          three integers per bond
+raw/graph-label.csv.gz        128 answers per molecule: 0, 1 or nothing
+split/scaffold/{train,valid,test}.csv.gz    positions of molecules
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from harness.spec import WorkloadError
+from workloads.ogbg.architecture import EDGE_FEATURES, NODE_FEATURES
+from workloads.ogbg.graphs import Ragged
+
+SPLIT_FILES = {"train": "train", "validation": "valid", "test": "test"}
+_REMEDY = "download ogbg-molpcba (pcba.zip) from OGB again and unpack it there"
+
+
+def read(folder: Path, tasks: int = 128) -> dict[str, dict[str, Any]]:
+    """Arrays of every split: ``inputs`` and ``bonds`` (``Ragged``, int16), ``targets`` and ``weights`` float32
+    ``[n, tasks]``; a missing answer has target and weight 0.
+
+    Raises:
+      WorkloadError: a file is missing, cannot be read, or contradicts another one; names it.
+    """
+    raw = folder / "raw"
+    node_counts, edge_counts = (_table(raw / f"num-{kind}-list.csv.gz", 1, np.int64)[:, 0] for kind in ("node", "edge"))
+    _expect_rows(raw / "num-edge-list.csv.gz", edge_counts, len(node_counts), "num-node-list.csv.gz")
+    nodes = _features(raw / "node-feat.csv.gz", NODE_FEATURES, node_counts, "num-node-list.csv.gz")
+    ends = _features(raw / "edge.csv.gz", 2, edge_counts, "num-edge-list.csv.gz")
+    kinds = _features(raw / "edge-feat.csv.gz", EDGE_FEATURES, edge_counts, "num-edge-list.csv.gz")
+    _check_ends(raw / "edge.csv.gz", ends, node_counts, edge_counts)
+    targets, weights = _answers(raw / "graph-label.csv.gz", tasks, len(node_counts))
+    inputs, bonds = Ragged.of(nodes, node_counts), Ragged.of(np.concatenate((ends, kinds), axis=1), edge_counts)
+
+    def of_split(chosen: np.ndarray) -> dict[str, Any]:
+        return {
+            "inputs": inputs.take(chosen),
+            "bonds": bonds.take(chosen),
+            "targets": targets[chosen],
+            "weights": weights[chosen],
+        }
+
+    return {split: of_split(chosen) for split, chosen in _positions(folder, len(node_counts)).items()}
+
+
+def _positions(folder: Path, count: int) -> Mapping[str, np.ndarray]:
+    """Molecules of each split; none is in two."""
+    owner = np.full(count, "", dtype=object)
+    positions = {}
+    for split, name in SPLIT_FILES.items():
+        path = folder / "split" / "scaffold" / f"{name}.csv.gz"
+        chosen = _table(path, 1, np.int64)[:, 0]
+        wrong = chosen[(chosen < 0) | (chosen >= count)]
+        if len(wrong):
+            _fail(path, f"molecule {wrong[0]} is not among the {count:,} of raw/num-node-list.csv.gz")
+        if len(np.unique(chosen)) < len(chosen):
+            _fail(path, "a molecule is listed twice")
+        taken = chosen[owner[chosen] != ""]
+        if len(taken):
+            _fail(path, f"molecule {taken[0]} is also in {owner[taken[0]]}.csv.gz")
+        owner[chosen] = name
+        positions[split] = chosen
+    return positions
+
+
+def _features(path: Path, columns: int, counts: np.ndarray, listed_in: str) -> np.ndarray:
+    """int16 ``[rows, columns]``, with as many rows as the counts add up to."""
+    if (counts < 0).any():
+        _fail(path.with_name(listed_in), f"molecule {int(np.argmax(counts < 0))} has a negative count")
+    table = _table(path, columns, np.int16)
+    _expect_rows(path, table, int(counts.sum()), listed_in)
+    if table.size and table.min() < 0:
+        _fail(path, f"line {int(np.argmax((table < 0).any(axis=1))) + 1} holds a negative number")
+    return table
+
+
+def _check_ends(path: Path, ends: np.ndarray, node_counts: np.ndarray, edge_counts: np.ndarray) -> None:
+    outside = (ends >= np.repeat(node_counts, edge_counts)[:, None]).any(axis=1)
+    if outside.any():
+        _fail(path, f"line {int(np.argmax(outside)) + 1} names an atom that its molecule does not have")
+
+
+def _answers(path: Path, tasks: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    table = _table(path, tasks, np.float32)
+    _expect_rows(path, table, count, "num-node-list.csv.gz")
+    known = ~np.isnan(table)
+    targets = np.where(known, table, np.float32(0))
+    odd = (targets != 0) & (targets != 1)
+    if odd.any():
+        line, task = np.argwhere(odd)[0]
+        _fail(path, f"line {line + 1}, column {task + 1} is {targets[line, task]:g}, neither 0, 1 nor empty")
+    return targets, known.astype(np.float32)
+
+
+def _table(path: Path, columns: int, dtype: type) -> np.ndarray:
+    """Numbers ``[rows, columns]``; empty cells become NaN where the type has it."""
+    import pandas
+
+    if not path.exists():
+        raise WorkloadError(f"{path} is missing; {_REMEDY}")
+    names = list(range(columns))
+    try:
+        # index_col=False keeps a line with too many cells from shifting the columns.
+        frame = pandas.read_csv(
+            path, header=None, names=names, dtype=dtype, compression="gzip", index_col=False, on_bad_lines="error"
+        )
+    except EOFError:
+        _fail(path, "the file is cut short")
+    except (gzip.BadGzipFile, zlib.error, UnicodeDecodeError) as error:
+        _fail(path, f"not a whole gzip file of text ({error})")
+    except (ValueError, OverflowError, pandas.errors.ParserError) as error:
+        _fail(path, f"not a table of {columns} numbers per line ({error})")
+    if frame.empty:
+        _fail(path, "the file is empty")
+    return frame.to_numpy()
+
+
+def _expect_rows(path: Path, table: np.ndarray, expected: int, listed_in: str) -> None:
+    if len(table) != expected:
+        _fail(path, f"holds {len(table):,} lines, but {listed_in} calls for {expected:,}")
+
+
+def _fail(path: Path, what: str) -> NoReturn:
+    raise WorkloadError(f"{path}: {what}; {_REMEDY}")

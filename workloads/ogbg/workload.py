@@ -1,0 +1,170 @@
+"""ogbg: sixteen (full: 128) properties of molecules with a graph network; ogbg-molpcba at full scale."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from harness.spec import (
+    EvalBatch,
+    LossType,
+    Metric,
+    Parameter,
+    ParameterType,
+    Scale,
+    Settings,
+    Target,
+    Variant,
+    WorkloadError,
+)
+from workloads.cache import root
+from workloads.generated import SPLITS, GeneratedWorkload
+from workloads.init_laws import lecun_normal, ones, zeros
+from workloads.ogbg.architecture import Architecture, Block
+
+_SWITCHES = {"activation": "relu", "size": "base"}
+
+
+class Ogbg(GeneratedWorkload):
+    """Rounds of edge, node and graph perceptrons; masked log loss per task; mean average precision."""
+
+    name = "ogbg"
+    version = 1
+    summary = "properties of molecules, graph network"
+    loss_type = LossType.SIGMOID_CROSS_ENTROPY
+    metric = Metric("mean_average_precision", "maximize")
+    real_data = "the unpacked ogbg-molpcba of OGB (its folders raw and split)"
+    settings: ClassVar[Mapping[Scale, Settings]] = {
+        "mini": Settings(
+            model={
+                **_SWITCHES,
+                "tasks": 16,
+                "sizes": {
+                    "base": {"latent": 64, "hidden": (64,), "rounds": 3},
+                    "small": {"latent": 32, "hidden": (64, 64), "rounds": 2},
+                },
+            },
+            data={
+                "seed": 20260105,
+                "side_groups": 2.5,
+                "wrong": 0.015,
+                "missing": 0.3,
+                "nodes_per_graph": 19,
+                "edges_per_graph": 40,
+            },
+            batch_size=64,
+            eval_batch_size=250,
+            step_hint=1_500,
+            max_runtime_sec=90.0,
+            eval_period_sec=3.6,
+            eval_period_steps=60,
+            splits={"train": 6_000, "eval_train": 1_000, "validation": 1_000, "test": 1_000},
+            dropout_rate=0.1,
+        ),
+        "full": Settings(
+            model={
+                **_SWITCHES,
+                "tasks": 128,
+                "sizes": {
+                    "base": {"latent": 256, "hidden": (256,), "rounds": 5},
+                    "small": {"latent": 128, "hidden": (256, 256), "rounds": 3},
+                },
+            },
+            data={"nodes_per_graph": 28, "edges_per_graph": 60},
+            batch_size=512,
+            eval_batch_size=32_768,
+            step_hint=52_000,
+            max_runtime_sec=11_303.0,
+            eval_period_sec=452.0,
+            splits={"train": 350_343, "eval_train": 43_793, "validation": 43_793, "test": 43_793},
+            target=Target(0.28098, 0.268729),
+            dropout_rate=0.1,
+        ),
+    }
+    variants: ClassVar[Mapping[str, Variant]] = {
+        "gelu": Variant("GELU (tanh form) in place of ReLU", {"activation": "gelu"}, Target(0.27771, 0.262926)),
+        "silu": Variant("SiLU in place of ReLU", {"activation": "silu"}, Target(0.282178, 0.272144)),
+        "model_size": Variant(
+            "half as wide embeddings, perceptrons of two layers, fewer rounds",
+            {"size": "small"},
+            Target(0.269446, 0.253051),
+        ),
+    }
+
+    def parameters(self) -> Sequence[Parameter]:
+        a = Architecture.of(self.model_config)
+        nodes, edges = a.embeddings
+        declared = [*_dense(*nodes), *_dense(*edges)]
+        for blocks in a.rounds:
+            for block in blocks:
+                declared += _block(block)
+        return [*declared, *_dense(*a.decoder, is_output=True)]
+
+    def generate(self) -> dict[str, dict[str, np.ndarray]]:
+        from workloads.ogbg.generator import generate
+
+        settings = self.base_settings
+        return generate(settings.data, {s: settings.splits[s] for s in SPLITS})
+
+    def load_split(self, split: str) -> Mapping[str, np.ndarray]:
+        folder = root(self.data_dir) / self.name
+        if self.scale == "mini" or split not in self.base_settings.splits or not folder.exists():
+            return super().load_split(split)
+        arrays = self._real_splits["train" if split == "eval_train" else split]
+        return {name: array[: self.base_settings.splits[split]] for name, array in arrays.items()}
+
+    @functools.cached_property
+    def _real_splits(self) -> Mapping[str, Mapping[str, np.ndarray]]:
+        from workloads.ogbg.reader import read
+
+        folder = root(self.data_dir) / self.name
+        splits = read(folder, self.model_config["tasks"])
+        for split, arrays in splits.items():
+            expected, found = self.base_settings.splits[split], len(arrays["targets"])
+            if found != expected:
+                raise WorkloadError(
+                    f"{folder}: the split {split} has {found:,} molecules; ogbg-molpcba has {expected:,}; "
+                    "download it again"
+                )
+        return splits
+
+    def collate(self, batch: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        from workloads.ogbg.graphs import collate
+
+        data = self.base_settings.data
+        return collate(batch, data["nodes_per_graph"], data["edges_per_graph"])
+
+    def evaluate(self, batches: Iterable[EvalBatch]) -> dict[str, float]:
+        """``mean_average_precision``, and the mean log loss of a known answer as ``loss``."""
+        from workloads.ogbg.metric import mean_average_precision
+
+        collected: list[tuple[np.ndarray, ...]] = []
+
+        def kept() -> Iterator[EvalBatch]:
+            for evaluated in batches:
+                batch = evaluated.batch
+                collected.append((batch["targets"], evaluated.fetch_logits(), batch["weights"]))
+                yield evaluated
+
+        metrics = super().evaluate(kept())
+        labels, logits, known = map(np.concatenate, zip(*collected, strict=True))
+        return {"mean_average_precision": mean_average_precision(labels, logits, known), **metrics}
+
+
+def _dense(name: str, inputs: int, outputs: int, is_output: bool = False) -> Iterator[Parameter]:
+    yield Parameter(f"{name}.kernel", (inputs, outputs), ParameterType.WEIGHT, lecun_normal(), is_output)
+    yield Parameter(f"{name}.bias", (outputs,), ParameterType.BIAS, zeros, is_output)
+
+
+def _block(block: Block) -> Iterator[Parameter]:
+    for index, inputs, outputs in block.layers():
+        yield from _dense(f"{block.name}.Dense_{index}", inputs, outputs)
+        norm = f"{block.name}.LayerNorm_{index}"
+        yield Parameter(f"{norm}.scale", (outputs,), ParameterType.LAYER_NORM_SCALE, ones)
+        yield Parameter(f"{norm}.bias", (outputs,), ParameterType.LAYER_NORM_BIAS, zeros)
+
+
+WORKLOAD = Ogbg
