@@ -13,7 +13,7 @@ from pathlib import Path
 
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")  # thousands of small products: threads would only wait for each other
-sys.path[0] = str(Path(__file__).resolve().parent.parent)  # this folder's scoring.py would hide the package
+sys.path[0] = str(Path(__file__).resolve().parent.parent)  # for the package beside this file
 
 from benchmarks.two_views.command import main  # noqa: E402
 

@@ -1,6 +1,6 @@
-"""What both frameworks share of connectionist temporal classification (Graves et al. 2006), in AlgoPerf's conventions.
+"""What both frameworks share of connectionist temporal classification (Graves et al. 2006), as AlgoPerf has it.
 
-Labels are ``targets [B, L]`` or ``(targets, target_paddings)``; logits are ``[B, T, V]`` or ``(logits, logit_paddings)``.
+Labels are ``targets [B, L]`` or ``(targets, target_paddings)``; logits ``[B, T, V]`` or ``(logits, logit_paddings)``.
 Paddings are 1 where an entry is padding, at the end of a row, and 0 elsewhere. The blank is class 0, so that a bare
 array of targets may be padded with it. A batch's number of valid examples is its number of unpadded labels.
 """

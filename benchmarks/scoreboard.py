@@ -1,7 +1,7 @@
 """How long scoring takes and how much memory, on the official v0.5 logs and on a large synthetic store.
 
-    python benchmarks/scoring.py                        # the v0.5 external logs, 20,000 draws
-    python benchmarks/scoring.py --trials 100000        # a store of own runs, made in a temporary folder
+    python benchmarks/scoreboard.py                        # the v0.5 external logs, 20,000 draws
+    python benchmarks/scoreboard.py --trials 100000        # a store of own runs, made in a temporary folder
 
 Each measurement runs in a fresh process; seconds include its start. The store has 20 submissions, 20 workloads, 50
 studies and as many trials per study as that takes, with 30 evaluations each.
