@@ -7,8 +7,8 @@ are padded with rows of -1 up to a common length, so that the first axis counts 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -102,7 +102,6 @@ def collate(batch: Mapping[str, np.ndarray], nodes_per_graph: int, edges_per_gra
 
 
 def _capacity(usual: int, needed: int) -> int:
-    capacity: Any = usual
-    while capacity < needed:
-        capacity = int(np.ceil(capacity * _GROWTH))
-    return capacity
+    while usual < needed:
+        usual = math.ceil(usual * _GROWTH)
+    return usual
