@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness import __version__
+from harness.cli_calibrate import COMMANDS as CALIBRATE_COMMANDS
 from harness.cli_check import COMMANDS as CHECK_COMMANDS
 from harness.cli_compare import COMMANDS as COMPARE_COMMANDS
 from harness.cli_scoring import COMMANDS, score_and_report
@@ -85,7 +86,7 @@ def main() -> None:
     """
 
 
-for _command in (*COMMANDS, *COMPARE_COMMANDS, *CHECK_COMMANDS):
+for _command in (*COMMANDS, *COMPARE_COMMANDS, *CALIBRATE_COMMANDS, *CHECK_COMMANDS):
     main.add_command(_command)
 
 

@@ -28,7 +28,7 @@ import psutil
 from harness.errors import UsageError
 from harness.frameworks import set_thread_environment
 from harness.machine import machine_facts, usable_cores
-from harness.trial import TrialTask
+from harness.task import TrialTask
 from harness.worker import TRACEBACK_LINES, main
 from results.record import Crossing, StopReason, TrialRecord
 

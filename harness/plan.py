@@ -22,7 +22,7 @@ from harness.resampling import Fold, Resampling
 from harness.seeds import derive, digest
 from harness.spec import Framework, Workload
 from harness.suite import Request
-from harness.trial import TrialTask
+from harness.task import TrialTask
 from harness.tuning import RULESETS, Ruleset, sample
 from harness.workloads import make_workload
 from results.record import TrialKey, TrialRecord, TrialSpec

@@ -8,16 +8,16 @@ Workloads and submissions import this module and their framework, nothing else o
 from __future__ import annotations
 
 import abc
-import contextlib
-import contextvars
 import dataclasses
 import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn, Protocol
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
+from harness.backend import Backend, Resampling
+from harness.capture import capture_layers, record_layer
 from harness.declarations import (
     BASE,
     FRAMEWORKS,
@@ -86,6 +86,7 @@ __all__ = [
     "ParameterType",
     "ParameterTypeTree",
     "RandomState",
+    "Resampling",
     "Scale",
     "Settings",
     "Shape",
@@ -105,58 +106,6 @@ __all__ = [
     "target_records",
     "targets_path",
 ]
-
-
-class Backend(Protocol):
-    """What a framework module (``harness/frameworks``) does for a workload."""
-
-    framework: Framework
-
-    def init_model(self, workload: Workload, rng: RandomState, dropout_rate: float | None) -> ModelInitState: ...
-
-    def apply_model(
-        self,
-        workload: Workload,
-        params: ParameterContainer,
-        batch: Mapping[str, Tensor],
-        model_state: ModelAuxiliaryState,
-        mode: ForwardPassMode,
-        rng: RandomState,
-        update_batch_norm: bool,
-        dropout_rate: Any,
-    ) -> tuple[Tensor, ModelAuxiliaryState]: ...
-
-    def output_activation(self, loss_type: LossType, logits: Tensor) -> Tensor: ...
-
-    def loss(
-        self, loss_type: LossType, labels: Tensor, logits: Tensor, mask: Tensor | None, label_smoothing: Any
-    ) -> dict[str, Tensor]: ...
-
-    def shapes_and_types(self, workload: Workload) -> tuple[ParameterShapeTree, ParameterTypeTree]: ...
-
-    def parameter_key(self, parameter: Parameter) -> str: ...
-
-    def export_parameters(self, workload: Workload, params: ParameterContainer) -> dict[str, np.ndarray]: ...
-
-    def import_parameters(
-        self, workload: Workload, params: ParameterContainer, values: Mapping[str, np.ndarray]
-    ) -> ParameterContainer: ...
-
-    def layer_outputs(
-        self, workload: Workload, params: ParameterContainer, model_state: ModelAuxiliaryState, batch: Mapping
-    ) -> dict[str, np.ndarray]: ...
-
-
-class Resampling(Protocol):
-    """A part of the training pool to train on, and one to validate on; see :mod:`harness.resampling`."""
-
-    @property
-    def train_fraction(self) -> float: ...
-
-    @property
-    def as_option(self) -> str: ...
-
-    def indices(self, workload: Workload) -> tuple[np.ndarray, np.ndarray]: ...
 
 
 class Workload(abc.ABC):
@@ -452,23 +401,3 @@ class Workload(abc.ABC):
 
 
 InputQueue = Iterator[dict[str, Tensor]]
-
-_captured: contextvars.ContextVar[dict[str, Any] | None] = contextvars.ContextVar("captured", default=None)
-
-
-def record_layer(kernel_name: str, output: Tensor) -> None:
-    """Called by functional (jax) layers with their output before the activation; kept only inside capture_layers."""
-    captured = _captured.get()
-    if captured is not None:
-        captured[kernel_name] = output
-
-
-@contextlib.contextmanager
-def capture_layers() -> Iterator[dict[str, Any]]:
-    """Collects what ``record_layer`` is told, by the kernel's declared name, in the order of the forward pass."""
-    outputs: dict[str, Any] = {}
-    token = _captured.set(outputs)
-    try:
-        yield outputs
-    finally:
-        _captured.reset(token)

@@ -31,7 +31,7 @@ from harness.recorded_targets import fraction_key
 from harness.resampling import Fold, Resampling, parse_plan
 from harness.seeds import derive
 from harness.spec import BASE, Framework, Metric, Workload, target_records, targets_path
-from harness.trial import TrialTask
+from harness.task import TrialTask
 from harness.tuning import sample
 from harness.workloads import workload_class
 from results.record import TrialKey, TrialSpec

@@ -12,7 +12,6 @@ import math
 import resource
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,14 +19,15 @@ import numpy as np
 from harness.clock import Clock
 from harness.compat.backends import backend_for, dropout_arguments
 from harness.data import InputQueue, evaluation_batches
-from harness.entry import Entry, InvalidSubmissionError, load_functions
+from harness.entry import InvalidSubmissionError, load_functions
 from harness.frameworks import TrialBackend
 from harness.resampling import resampling_of
 from harness.seeds import derive, key_stream, key_words
 from harness.spec import EvalBatch, TrainingCompleteError, Workload
+from harness.task import TrialTask, batch_size_of
 from harness.tuning import as_namedtuple
 from harness.workloads import make_workload
-from results.record import CPU, STEPS, WALL, Crossing, StopReason, TrialSpec
+from results.record import CPU, STEPS, WALL, Crossing, StopReason
 
 SYNC_INTERVAL_SEC = 0.1
 """Between evaluations the device is waited for about this often, so that the budget is checked against true time."""
@@ -36,23 +36,6 @@ PATIENCE = 2
 """Evaluations in a row that must be NaN or infinite before a trial counts as diverged."""
 
 Send = Callable[[str, Mapping[str, Any]], None]
-
-
-@dataclasses.dataclass(frozen=True)
-class TrialTask:
-    """What a trial's process needs beside the spec.
-
-    Attributes:
-      spec: the trial's identity.
-      entry: the submission.
-      data_dir: where data lies or is cached; None for the default.
-      test_every_evaluation: evaluate the test split every time, not only at the end (for setting targets).
-    """
-
-    spec: TrialSpec
-    entry: Entry
-    data_dir: Path | None = None
-    test_every_evaluation: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,30 +70,6 @@ def run_trial(task: TrialTask, send: Send) -> Outcome:
     workload = make_workload(key.workload, spec.scale, task.data_dir, spec.step_hint, resampling).bind(backend)
     functions = load_functions(task.entry, task.spec.key.framework, defaults=task.spec.hyperparameters is None)
     return TrainingLoop(task, send, clock, backend, workload, functions).run()
-
-
-def batch_size_of(functions: Any, workload: Workload) -> int:
-    """The submission's batch size for a workload.
-
-    At mini scale it is asked for ``<workload>_mini``; AlgoPerf's entries do not know that name, and their sizes are
-    meant for eight accelerators, so the workload's own mini size is used then. At full scale the variant's name is
-    tried before the base's, as AlgoPerf does.
-
-    Raises:
-      InvalidSubmissionError: the size is not a positive integer.
-    """
-    suffix = "" if workload.scale == "full" else f"_{workload.scale}"
-    for name in dict.fromkeys((f"{workload.full_name}{suffix}", f"{workload.name}{suffix}")):
-        try:
-            size = functions.get_batch_size(name)
-        except (ValueError, KeyError, NameError):  # the last: a chain of ifs that sets nothing for an unknown name
-            continue
-        if size is None:
-            continue
-        if isinstance(size, bool) or not isinstance(size, int) or size <= 0:
-            raise InvalidSubmissionError(f"get_batch_size({name!r}) returned {size!r}; return a positive integer")
-        return size
-    return workload.base_settings.batch_size
 
 
 class TrainingLoop:

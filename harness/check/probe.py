@@ -23,7 +23,8 @@ from harness.entry import Entry, InvalidSubmissionError, load_functions
 from harness.frameworks import TrialBackend
 from harness.seeds import derive, key_stream, key_words
 from harness.spec import Framework
-from harness.trial import TrainingLoop, TrialTask
+from harness.task import TrialTask
+from harness.trial import TrainingLoop
 from harness.tuning import as_namedtuple, sample
 from results.record import TrialKey, TrialSpec
 

@@ -69,7 +69,7 @@ def test_parameter_types_are_declared(workload_class):
 
 def test_evaluation_follows_a_grid_of_steps_within_the_hint(workload_class, name):
     settings = workload_class(name).settings["mini"]
-    assert 16 <= settings.step_hint / settings.eval_period_steps <= 30
+    assert 16 <= settings.step_hint / settings.eval_period_steps <= 36
 
 
 def batch(logits, targets, weights=None, loss=0.0, n_valid=1.0):
