@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -208,6 +209,10 @@ class Resampling:
                 pool.at(train), inner_kind, fold.inner_parts, fold.inner, derive(seed=seed, inner=fold.inner_parts)
             )
             train, held_out = train[inner[0]], train[inner[1]]
+        if pool.strata is not None and len(np.unique(pool.strata)) > 1 and np.ptp(pool.strata[train]) == 0:
+            raise UsageError(
+                f"{fold.label} of {workload.name} would train on one class only; use a plan of fewer parts"
+            )
         most = VALIDATED_AT_MOST * workload.base_settings.splits["validation"]
         if len(held_out) > most:
             held_out = np.sort(np.random.RandomState(seed).permutation(held_out)[:most])
@@ -240,10 +245,12 @@ def _split(pool: _Pool, kind: str, parts: int, part: int, seed: int) -> Indices:
     splitter = _SPLITTERS[kind](pool, parts, seed)
     strata = np.zeros(pool.size) if pool.strata is None else pool.strata
     try:
-        for number, (train, held_out) in enumerate(splitter.split(np.zeros(pool.size), strata, pool.groups), 1):
-            if number == part or kind == "shuffle":
-                return train, held_out
-    except ValueError as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # a class with fewer members than parts is only warned about
+            for number, (train, held_out) in enumerate(splitter.split(np.zeros(pool.size), strata, pool.groups), 1):
+                if number == part or kind == "shuffle":
+                    return train, held_out
+    except (ValueError, UserWarning) as error:
         raise UsageError(f"the training pool cannot be split by {kind} into {parts} parts: {error}") from None
     raise UsageError(f"part {part} of {parts} parts does not exist")
 

@@ -161,6 +161,12 @@ def test_a_plan_that_does_not_exist_is_refused(name, message):
 def test_data_that_cannot_be_split_is_refused():
     with pytest.raises(UsageError, match=r"the training pool cannot be split by kfold into 5 parts: .*n_splits=5"):
         _split(_Pool(3, None, None), "kfold", 5, 1, 0)
+    rare = Pool(30, classes=2)
+    rare._strata = (np.arange(30) == 7).astype(int)
+    with pytest.raises(UsageError, match=r"cannot be split by kfold into 3 parts: The least populated class"):
+        parts("kfold-3", rare)
+    with pytest.raises(UsageError, match=r"bootstrap-\d+/r\df1 of pool would train on one class only"):
+        parts("bootstrap-9", rare)
     with pytest.raises(UsageError, match="'5x2cv/1' is not a fold; one looks like 5x2cv/r1f2"):
         parse_fold("5x2cv/1")
 
