@@ -169,7 +169,7 @@ def _finite(value: float) -> float | None:
 
 
 def _from_one(row: LeftOutStudy | LeftOutWorkload, *indices: str) -> dict[str, Any]:
-    return {name: value + (name in indices) for name, value in dataclasses.asdict(row).items()}
+    return {name: value + 1 if name in indices else value for name, value in dataclasses.asdict(row).items()}
 
 
 def calibrate(times: Times) -> Calibration:

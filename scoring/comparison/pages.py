@@ -137,7 +137,8 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
 
 
 def write_comparison(comparison: Comparison, samples: Mapping[tuple[str, str], Sample], folder: Path) -> Path:
-    """Writes ``<test>-<response>.html`` and ``.json``; returns the page's path.
+    """Writes a page and its JSON, named by submissions, test and response; returns the page's path. A page that shows
+    these very numbers already is left alone.
 
     Raises:
       ScoringError: the folder cannot be written.
@@ -146,10 +147,13 @@ def write_comparison(comparison: Comparison, samples: Mapping[tuple[str, str], S
 
     name = slug(f"{'-v-'.join(comparison.submissions)}-{comparison.test}-{comparison.response}")[:120]
     path = folder / f"{name}.html"
+    numbers, beside = json.dumps(comparison.to_json(), indent=1) + "\n", path.with_suffix(".json")
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if path.exists() and beside.exists() and beside.read_text(encoding="utf-8") == numbers:
+            return path
         path.write_text(page(comparison, samples), encoding="utf-8")
-        path.with_suffix(".json").write_text(json.dumps(comparison.to_json(), indent=1) + "\n", encoding="utf-8")
+        beside.write_text(numbers, encoding="utf-8")
     except OSError as error:
         raise ScoringError(f"cannot write {path}: {error.strerror}; free space or choose another --out") from error
     return path

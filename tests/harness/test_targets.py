@@ -3,8 +3,10 @@ import statistics
 
 import pytest
 
-from harness.spec import Metric, WorkloadError, target_records, targets_path
-from harness.targets import set_targets
+from harness.errors import UsageError
+from harness.resampling import Resampling, parse_plan
+from harness.spec import Metric, Target, WorkloadError, target_records, targets_path
+from harness.targets import set_resampled_targets, set_targets
 from harness.workloads import make_workload, workload_class, workload_names
 from results.store import find_trials, read_evaluations, read_trial
 
@@ -41,6 +43,19 @@ def test_the_procedure_searches_reruns_and_takes_the_median(tmp_path, recorded, 
     assert again == found, "finished runs are not repeated, and give the same result"
     target = make_workload("mnist_relu").target
     assert (target.validation, target.test) == (found["validation"], found["test"])
+
+    plan = {"variants": ("relu",), "seeds": 3, "out": tmp_path / "runs", "write": True}
+    smaller = set_resampled_targets("mnist", "nested-2x3", **plan)["relu"]
+    assert set(smaller) == {"0.50", "0.33"} and smaller["0.33"]["seeds"] == 3
+    half = smaller["0.50"]
+    assert half["validation"] == pytest.approx(min(half["rerun_validation"])), "all of the reference's runs reach it"
+    fold = parse_plan("5x2cv").folds()[0]
+    reduced = make_workload("mnist_relu", resampling=Resampling(fold, 0)).target
+    assert reduced == Target(half["validation"], half["test"]), "the size of the training set decides, not the plan"
+    assert make_workload("mnist_relu").target == target, "the benchmark's own stays"
+    assert set_resampled_targets("mnist", "nested-2x3", **plan)["relu"] == smaller
+    with pytest.raises(UsageError, match="mnist large_init has no targets yet; run `timetrial targets mnist`"):
+        set_resampled_targets("mnist", "5x2cv", variants=("large_init",), out=tmp_path / "runs")
 
 
 def test_targets_of_another_direction_are_refused(recorded, monkeypatch):
