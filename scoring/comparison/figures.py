@@ -57,8 +57,11 @@ def _plain_ticks(axes, rows: Sequence[Row]) -> None:  # type: ignore[no-untyped-
     values = np.exp([abs(d) for row in rows for d in row.differences] + [math.log(1.1)])
     limits = [limit for row in rows for limit in (row.effect.low, row.effect.high) if limit]
     widest = float(max(values.max(), *(max(limit, 1 / limit) for limit in limits or [1.1])))
-    marks = [m for m in (1.05, 1.1, 1.25, 1.5, 2, 3, 4, 6, 10, 20, 50) if m <= widest * 1.05] or [1.1]
-    kept = marks[:: math.ceil(len(marks) / 4)]
+    room = math.log(widest) / 4  # labels nearer to 1 than this would run into its own
+    marks = [
+        m for m in (1.05, 1.1, 1.25, 1.5, 2, 3, 4, 6, 10, 20, 50) if room <= math.log(m) <= math.log(widest * 1.05)
+    ]
+    kept = marks[:: max(1, math.ceil(len(marks) / 3))]
     axes.xaxis.set_major_locator(FixedLocator([1 / m for m in reversed(kept)] + [1.0] + kept))
     axes.xaxis.set_major_formatter(FormatStrFormatter("%.3g"))
     axes.xaxis.set_minor_formatter(NullFormatter())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -120,11 +120,14 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
 
     is_ratio = RESPONSES[comparison.response].is_ratio
     console.print(Text(caption(comparison), style="italic"))
+    rows = [cells(row, is_ratio) for row in comparison.rows]
+    shown = [i for i, name in enumerate(COLUMNS) if not _says_nothing(name, rows)]
     table = Table()
-    for i, name in enumerate(COLUMNS):
-        table.add_column(name, justify="left" if i < 3 else "right")
-    for row in comparison.rows:
-        table.add_row(*map(Text, cells(row, is_ratio)))
+    for i in shown:
+        pair = COLUMNS[i] == "first v second"
+        table.add_column(COLUMNS[i], justify="left" if i < 3 else "right", no_wrap=pair, min_width=6)
+    for row_cells in rows:
+        table.add_row(*(Text(row_cells[i].replace(" v ", "\nv ")) for i in shown))
     console.print(table)
     for name, outcome in comparison.omnibus.items():
         console.print(Text(f"{outcome.method} over all submissions, {name}: {tested(outcome)}"))
@@ -134,6 +137,12 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         console.print(Text(f"note: {note}", style="dim"))
     for row in comparison.rows:
         console.print(Text(sentence(row, is_ratio), style="bold"))
+
+
+def _says_nothing(column: str, rows: Sequence[tuple[str, ...]]) -> bool:
+    """Whether a column may be left out of a narrow table: no entries, no misses, or p with nothing to adjust for."""
+    values = {row[COLUMNS.index(column)] for row in rows}
+    return (column == "p" and len(rows) == 1) or (column == "missed" and values == {"0%, 0%"}) or values == {""}
 
 
 def write_comparison(comparison: Comparison, samples: Mapping[tuple[str, str], Sample], folder: Path) -> Path:
