@@ -35,7 +35,7 @@ from harness.spec import BASE, Framework, Metric, Workload, target_records, targ
 from harness.task import TrialTask
 from harness.tuning import sample
 from harness.workloads import workload_class
-from results.record import TrialKey, TrialSpec
+from results.record import CPU, TrialKey, TrialSpec
 from results.store import read_evaluations, read_trial, trial_folder, write_json_atomically, write_trial
 
 STANDARD_ALGORITHMS = ("nadamw_cosine", "adamw_linear", "nesterov_cosine")
@@ -51,7 +51,7 @@ class BestPoint:
     steps: int
     algorithm: str
     hyperparameters: Mapping[str, Any]
-    wall_sec: float
+    cpu_sec: float
 
 
 def set_targets(
@@ -173,7 +173,7 @@ class _Runner:
                     validation=value,
                     test=row[f"test/{metric.name}"],
                     steps=int(row["global_step"]),
-                    wall_sec=row["accumulated_submission_time"],
+                    cpu_sec=row[CPU],
                 )
         return best
 
@@ -227,7 +227,7 @@ def _targets_from(
         "validation": validation,
         "test": _round(max(met, key=lambda value: sign * value)) if met else validation,
         "rerun_validation": sorted(_round(run.validation) for run in reruns),
-        "rerun_wall_sec": round(statistics.median(run.wall_sec for run in reruns), 2),
+        "rerun_cpu_sec": round(statistics.median(run.cpu_sec for run in reruns), 2),
     }
 
 
