@@ -182,17 +182,23 @@ def test_a_run_that_measured_nothing_or_failed_in_part_says_so(tmp_path, write_e
     assert result.exit_code == 4 and "1 trials failed" in result.stderr
 
 
+COMMAND_WITH_CTRL_C = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
+from harness.cli import main
+main()
+"""
+
+
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_run_keeps_what_is_finished_and_goes_on(tmp_path, write_entry, signum):
     quick = write_entry("quick_one")
     slow = write_entry("slow_one", replace={"optimizer.step()": "optimizer.step(); import time; time.sleep(0.02)"})
     out = tmp_path / "out"
     options = f"-s {quick} -s {slow} -w mnist --studies 1 --max-steps 300 --out {out} --jobs 1 --no-report"
-    command = [sys.executable, "-m", "harness.cli", "run", *options.split()]
+    command = [sys.executable, "-c", COMMAND_WITH_CTRL_C, "run", *options.split()]
     log = (tmp_path / "stderr").open("w+")
-    # A shell's background jobs inherit that Ctrl-C is ignored.
-    default = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731
-    process = subprocess.Popen(command, stderr=log, start_new_session=True, preexec_fn=default)
+    process = subprocess.Popen(command, stderr=log, start_new_session=True)
     deadline = time.monotonic() + 120
     while not list(find_trials(out)) and time.monotonic() < deadline:
         time.sleep(0.05)
