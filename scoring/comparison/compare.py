@@ -250,13 +250,17 @@ class _Context:
             unpaired = not self.design.paired and self.design.unit != "test example"
             deviation = self._deviation(draft) if unpaired else spread(draft.differences)
             needed = runs_needed(
-                estimate.value, deviation, draft.sizes[0], draft.margin, self.alpha / family,
+                estimate.value, deviation, self._independent(draft), draft.margin, self.alpha / family,
                 1 if self.design.unit == "test example" else 2 * self._runs_per_unit,
             )  # fmt: skip
         return Row(
             draft.workload, draft.first, draft.second, verdict, self._shown(estimate), draft.outcome, p_adjusted,
             *draft.sizes, *draft.censored, needed, self._note(draft, beyond_use), tuple(map(float, self._kept(draft))),
         )  # fmt: skip
+
+    def _independent(self, draft: _Draft) -> int:
+        """Replicates at hand that further ones would add to: folds share data, and a plan of folds is not extended."""
+        return 0 if self.design.unit == "fold" and draft.workload != ALL_WORKLOADS else draft.sizes[0]
 
     @property
     def _runs_per_unit(self) -> int:
