@@ -6,13 +6,14 @@ which is written last. The folder appears by a rename, so that it is either comp
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,28 @@ def root(data_dir: Path | None) -> Path:
     if named := os.environ.get(ENVIRONMENT_VARIABLE):
         return Path(named)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "timetrial"
+
+
+@contextlib.contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """A temporary folder beside ``folder``, to be filled; becomes ``folder`` by a rename when the block ends well, and
+    disappears when it does not. Where another process was first, its folder stays.
+
+    Raises:
+      OSError: a folder cannot be made or renamed.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".making-"))
+    temporary.chmod(0o755)
+    try:
+        yield temporary
+        try:
+            temporary.rename(folder)
+        except OSError:
+            if not folder.exists():
+                raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def content_digest(arrays: Arrays) -> str:
@@ -94,30 +117,16 @@ class Cache:
             "digest": content_digest(arrays),
             "arrays": {name: _description(array) for name, array in arrays.items()},
         }
-        temporary = None
         try:
-            self.folder.parent.mkdir(parents=True, exist_ok=True)
-            temporary = Path(tempfile.mkdtemp(dir=self.folder.parent, prefix=".making-"))
-            temporary.chmod(0o755)
-            for name, array in arrays.items():
-                np.save(temporary / f"{name}.npy", array)
-            (temporary / _MANIFEST).write_text(json.dumps(manifest, indent=1))
-            self._publish(temporary)
+            with new_folder(self.folder) as temporary:
+                for name, array in arrays.items():
+                    np.save(temporary / f"{name}.npy", array)
+                (temporary / _MANIFEST).write_text(json.dumps(manifest, indent=1))
         except OSError as error:
             raise WorkloadError(
                 f"cannot write the data of {self.workload} to {self.folder}: {error.strerror or error}; "
                 f"free some space there, or choose another data directory with {ENVIRONMENT_VARIABLE}"
             ) from error
-        finally:
-            if temporary is not None:
-                shutil.rmtree(temporary, ignore_errors=True)
-
-    def _publish(self, temporary: Path) -> None:
-        try:
-            temporary.rename(self.folder)
-        except OSError:
-            if not self.folder.exists():  # otherwise another process was first, with the same content
-                raise
 
     def _manifest(self) -> dict[str, Any]:
         """The manifest, after a look at the size of every file."""

@@ -1,14 +1,14 @@
-"""Workloads whose mini data is generated and cached, and whose full data is the real thing."""
+"""Workloads whose mini data is generated and cached, and whose full data is the real thing, read by ``reader.py``."""
 
 from __future__ import annotations
 
 import abc
 from collections.abc import Mapping
-from typing import ClassVar
 
 import numpy as np
 
 from harness.spec import Workload, WorkloadError
+from workloads import real_data
 from workloads.cache import Arrays, Cache, root
 
 SPLITS = ("train", "validation", "test")
@@ -21,9 +21,6 @@ _PROPERTIES = ("groups",)
 
 class GeneratedWorkload(Workload):
     """A workload that generates its mini splits, once per version and data configuration."""
-
-    real_data: ClassVar[str]
-    """What the full scale reads, in words."""
 
     @abc.abstractmethod
     def generate(self) -> Mapping[str, Arrays]:
@@ -41,10 +38,7 @@ class GeneratedWorkload(Workload):
                 f"{self.name} has no split {split!r}; it has: {', '.join(sorted(self.base_settings.splits))}"
             )
         if self.scale == "full":
-            raise WorkloadError(
-                f"{self.name} at full scale needs {self.real_data} in {root(self.data_dir) / self.name}, "
-                f"and reading it is not available yet; use the scale mini"
-            )
+            return real_data.load_split(self.name, root(self.data_dir), split, self.base_settings)
         stored = "train" if split == "eval_train" else split
         arrays = self.cache.load(stored, self._generate_flat)
         size = self.base_settings.splits[split]

@@ -78,7 +78,9 @@ def test_a_folder_of_another_size_than_the_data_set_is_refused(folder, tmp_path)
     data_dir = tmp_path / "data"
     data_dir.mkdir()
     (data_dir / "ogbg").symlink_to(folder)
-    with pytest.raises(WorkloadError, match=r"ogbg: the split train has 3 molecules; ogbg-molpcba has 350,343"):
+    with pytest.raises(
+        WorkloadError, match=r"ogbg: the split validation has 1 examples instead of 43,793; get ogbg-molpcba"
+    ):
         WORKLOAD("base", "full", data_dir).load_split("validation")
 
 

@@ -24,7 +24,6 @@ class Criteo1TB(GeneratedWorkload):
     summary = "click-through prediction, DLRM-small"
     loss_type = LossType.SIGMOID_CROSS_ENTROPY
     metric = Metric("loss", "minimize")
-    real_data = "the Criteo 1 TB click logs (TSV shards day_<d>_<nn>)"
     settings: ClassVar[Mapping[Scale, Settings]] = {
         "mini": Settings(
             model={

@@ -24,7 +24,6 @@ class FineWebEduLM(GeneratedWorkload):
     summary = "language modelling, decoder-only transformer"
     loss_type = LossType.SOFTMAX_CROSS_ENTROPY
     metric = Metric("ppl", "minimize")
-    real_data = "the tokenised FineWeb-Edu sample (GPT-2 byte pairs, sample-10BT)"
     settings: ClassVar[Mapping[Scale, Settings]] = {
         "mini": Settings(
             model={

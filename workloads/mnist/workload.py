@@ -22,7 +22,6 @@ class Mnist(GeneratedWorkload):
     summary = "handwritten digits, 784-128-10 perceptron"
     loss_type = LossType.SOFTMAX_CROSS_ENTROPY
     metric = Metric("accuracy", "maximize")
-    real_data = "the four MNIST idx files"
     settings: ClassVar[Mapping[Scale, Settings]] = {
         "mini": Settings(
             model=_MODEL,

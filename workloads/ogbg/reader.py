@@ -11,6 +11,7 @@ split/scaffold/{train,valid,test}.csv.gz    positions of molecules
 
 from __future__ import annotations
 
+import functools
 import gzip
 import zlib
 from collections.abc import Mapping
@@ -19,12 +20,39 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from harness.spec import WorkloadError
+from harness.spec import Settings
 from workloads.ogbg.architecture import EDGE_FEATURES, NODE_FEATURES
 from workloads.ogbg.graphs import Ragged
+from workloads.real_data import DataSource, Problem, file_problems
 
+SOURCE = DataSource(
+    summary="ogbg-molpcba, 437,929 molecules of PubChem with 128 properties",
+    origin="pcba.zip of the Open Graph Benchmark (Hu et al. 2020, arXiv 2005.00687), https://ogb.stanford.edu",
+    terms="MIT licence; no registration",
+    size="about 50 MB to download, and as much on disk",
+    expected=(
+        "raw/{num-node-list,num-edge-list,node-feat,edge,edge-feat,graph-label}.csv.gz",
+        "split/scaffold/{train,valid,test}.csv.gz",
+    ),
+)
 SPLIT_FILES = {"train": "train", "validation": "valid", "test": "test"}
+_RAW = ("num-node-list", "num-edge-list", "node-feat", "edge", "edge-feat", "graph-label")
 _REMEDY = "download ogbg-molpcba (pcba.zip) from OGB again and unpack it there"
+
+
+def check(folder: Path) -> list[Problem]:
+    paths = [folder / "raw" / f"{name}.csv.gz" for name in _RAW]
+    paths += [folder / "split" / "scaffold" / f"{name}.csv.gz" for name in SPLIT_FILES.values()]
+    return [problem for path in paths for problem in file_problems(path, _REMEDY)]
+
+
+def load_split(folder: Path, split: str, settings: Settings) -> Mapping[str, Any]:
+    return _read_once(folder, settings.model["tasks"])[split]
+
+
+@functools.lru_cache(maxsize=1)
+def _read_once(folder: Path, tasks: int) -> Mapping[str, Mapping[str, Any]]:
+    return read(folder, tasks)
 
 
 def read(folder: Path, tasks: int = 128) -> dict[str, dict[str, Any]]:
@@ -109,7 +137,7 @@ def _table(path: Path, columns: int, dtype: type) -> np.ndarray:
     import pandas
 
     if not path.exists():
-        raise WorkloadError(f"{path} is missing; {_REMEDY}")
+        _fail(path, "is missing")
     names = list(range(columns))
     try:
         # index_col=False keeps a line with too many cells from shifting the columns.
@@ -133,4 +161,4 @@ def _expect_rows(path: Path, table: np.ndarray, expected: int, listed_in: str) -
 
 
 def _fail(path: Path, what: str) -> NoReturn:
-    raise WorkloadError(f"{path}: {what}; {_REMEDY}")
+    raise Problem(path, what, _REMEDY).error()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar
 
@@ -18,9 +17,7 @@ from harness.spec import (
     Settings,
     Target,
     Variant,
-    WorkloadError,
 )
-from workloads.cache import root
 from workloads.generated import SPLITS, GeneratedWorkload
 from workloads.init_laws import lecun_normal, ones, zeros
 from workloads.ogbg.architecture import Architecture, Block
@@ -36,7 +33,6 @@ class Ogbg(GeneratedWorkload):
     summary = "properties of molecules, graph network"
     loss_type = LossType.SIGMOID_CROSS_ENTROPY
     metric = Metric("mean_average_precision", "maximize")
-    real_data = "the unpacked ogbg-molpcba of OGB (its folders raw and split)"
     settings: ClassVar[Mapping[Scale, Settings]] = {
         "mini": Settings(
             model={
@@ -108,28 +104,6 @@ class Ogbg(GeneratedWorkload):
 
         settings = self.base_settings
         return generate(settings.data, {s: settings.splits[s] for s in SPLITS})
-
-    def load_split(self, split: str) -> Mapping[str, np.ndarray]:
-        folder = root(self.data_dir) / self.name
-        if self.scale == "mini" or split not in self.base_settings.splits or not folder.exists():
-            return super().load_split(split)
-        arrays = self._real_splits["train" if split == "eval_train" else split]
-        return {name: array[: self.base_settings.splits[split]] for name, array in arrays.items()}
-
-    @functools.cached_property
-    def _real_splits(self) -> Mapping[str, Mapping[str, np.ndarray]]:
-        from workloads.ogbg.reader import read
-
-        folder = root(self.data_dir) / self.name
-        splits = read(folder, self.model_config["tasks"])
-        for split, arrays in splits.items():
-            expected, found = self.base_settings.splits[split], len(arrays["targets"])
-            if found != expected:
-                raise WorkloadError(
-                    f"{folder}: the split {split} has {found:,} molecules; ogbg-molpcba has {expected:,}; "
-                    "download it again"
-                )
-        return splits
 
     def collate(self, batch: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
         from workloads.ogbg.graphs import collate

@@ -1,0 +1,191 @@
+"""Real data for the full scale: what each workload's ``reader.py`` offers, and what several readers need.
+
+A reader is a module ``workloads/<name>/reader.py`` with
+
+- ``SOURCE``: a :class:`DataSource`.
+- ``check(folder) -> list[Problem]``: what is missing, cut short or not prepared yet; quick (no pass over all data).
+- ``load_split(folder, split, settings)``: arrays or lazy array-likes of ``train``, ``validation`` or ``test``, as
+  ``Workload.load_split`` describes them, for the ``Settings`` of the full scale; ``eval_train`` is ``train``'s head.
+- ``prepare(folder)``, optional: converts once; does nothing where that is done already; a broken-off call leaves
+  nothing that looks finished (:func:`workloads.cache.new_folder`).
+- ``sizes(folder) -> dict[split, number of examples]``, optional and quick; compared with the workload's own numbers.
+- ``FOLDER``, optional: the folder's name in the data directory, where workloads share it; else the workload's name.
+
+All raise ``WorkloadError`` (``Problem.error()``) with the file, the line where there is one, and the remedy.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import numpy as np
+
+from harness.spec import Settings, WorkloadError
+
+_SHOWN = 5
+"""Problems that one error lists."""
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSource:
+    """What a user has to get.
+
+    Attributes:
+      summary: the data set in a few words.
+      origin: where it comes from: publisher, page, citation.
+      terms: licence, and whether one has to register.
+      size: of the download and on disk, in words.
+      expected: what has to lie in the folder, one line per file or pattern.
+    """
+
+    summary: str
+    origin: str
+    terms: str
+    size: str
+    expected: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with a file (or folder), and how to mend it; ``line`` counts from 1."""
+
+    file: Path
+    what: str
+    remedy: str
+    line: int | None = None
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}" if self.line else str(self.file)
+        return f"{where}: {self.what}; {self.remedy}"
+
+    def error(self) -> WorkloadError:
+        return WorkloadError(str(self))
+
+
+class Reader(Protocol):
+    """The module ``workloads/<name>/reader.py``; ``prepare``, ``sizes`` and ``FOLDER`` may be absent."""
+
+    SOURCE: DataSource
+
+    def check(self, folder: Path) -> list[Problem]: ...
+
+    def load_split(self, folder: Path, split: str, settings: Settings) -> Mapping[str, Any]: ...
+
+
+def reader_of(workload: str) -> Reader | None:
+    """The reader of a workload; None where its real data cannot be read yet."""
+    if not (Path(__file__).parent / workload / "reader.py").exists():
+        return None
+    return cast(Reader, importlib.import_module(f"workloads.{workload}.reader"))
+
+
+def data_folder(workload: str, data_root: Path) -> Path:
+    """Where a workload's real data lies in a data directory."""
+    return data_root / getattr(reader_of(workload), "FOLDER", workload)
+
+
+def problems_of(workload: str, data_root: Path, settings: Settings) -> list[Problem]:
+    """What keeps the full scale from running: the reader's ``check``, then splits of another size than expected."""
+    reader, folder = reader_of(workload), data_folder(workload, data_root)
+    if reader is None:
+        return [Problem(folder, f"the real data of {workload} cannot be read yet", "use the scale mini")]
+    if not folder.is_dir():
+        return [Problem(folder, "there is no such folder", f"make it, and put {reader.SOURCE.summary} there")]
+    found = reader.check(folder)
+    if not found and hasattr(reader, "sizes"):
+        found = [
+            problem
+            for split, size in reader.sizes(folder).items()
+            for problem in _size_problems(folder, split, size, settings, reader.SOURCE)
+        ]
+    return found
+
+
+def load_split(workload: str, data_root: Path, split: str, settings: Settings) -> Mapping[str, Any]:
+    """A split of the real data, of the size that the settings say.
+
+    Raises:
+      WorkloadError: something is missing or damaged; says what, and how to mend it.
+    """
+    if problems := problems_of(workload, data_root, settings):
+        listed = [str(problem) for problem in problems[:_SHOWN]]
+        more = [f"and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
+        advice = f"`timetrial data status {workload}` tells all about it; the scale mini needs no data"
+        raise WorkloadError("\n".join([f"{workload} at full scale lacks its data:", *listed, *more, advice]))
+    reader, folder = reader_of(workload), data_folder(workload, data_root)
+    assert reader is not None  # otherwise that was a problem
+    stored = "train" if split == "eval_train" else split
+    arrays = reader.load_split(folder, stored, settings)
+    for problem in _size_problems(folder, stored, len(arrays["targets"]), settings, reader.SOURCE):
+        raise problem.error()
+    return {name: array[: settings.splits[split]] for name, array in arrays.items()}
+
+
+def _size_problems(folder: Path, split: str, found: int, settings: Settings, source: DataSource) -> list[Problem]:
+    expected = settings.splits[split]
+    if found == expected:
+        return []
+    what = f"the split {split} has {found:,} examples instead of {expected:,}"
+    return [Problem(folder, what, f"get {source.summary} again, whole ({source.origin})")]
+
+
+# ---- for readers ----
+
+
+def file_problems(path: Path, remedy: str, at_least: int = 1, exactly: int | None = None) -> list[Problem]:
+    """What is wrong with a file by its size in bytes alone; empty when nothing is."""
+    if not path.is_file():
+        return [Problem(path, "is missing", remedy)]
+    size = path.stat().st_size
+    if exactly is not None and size != exactly:
+        return [Problem(path, f"has {size:,} bytes instead of {exactly:,}", remedy)]
+    if size < at_least:
+        return [Problem(path, f"has {size:,} bytes, at least {at_least:,} are expected", remedy)]
+    return []
+
+
+def checksum(path: Path, algorithm: str = "sha256") -> str:
+    """Hexadecimal digest of a file, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()
+
+
+class Lazy:
+    """Examples that are read when they are picked: ``len``, ``[positions]`` -> array, ``[a:b]`` -> a shorter Lazy."""
+
+    def __init__(self, fetch: Callable[[np.ndarray], np.ndarray], span: range) -> None:
+        self._fetch = fetch
+        self._span = span
+
+    def __len__(self) -> int:
+        return len(self._span)
+
+    def __getitem__(self, index: slice | np.ndarray) -> Any:
+        if isinstance(index, slice):
+            return Lazy(self._fetch, self._span[index])
+        positions = np.asarray(index, np.int64)
+        if positions.size and not (positions.min() >= 0 and positions.max() < len(self)):
+            raise IndexError(f"positions {positions.min()} to {positions.max()} are not all among {len(self)} examples")
+        return self._fetch(self._span.start + self._span.step * positions)
+
+
+def lazily(
+    count: int, names: Iterable[str], fetch: Callable[[np.ndarray], Mapping[str, np.ndarray]]
+) -> dict[str, Lazy]:
+    """Lazy arrays of ``count`` examples by name, for a ``fetch`` that reads all names at once.
+
+    What was read last is kept, so that the arrays of one batch cost one read.
+    """
+    last: list[tuple[np.ndarray, Mapping[str, np.ndarray]]] = []
+
+    def read(positions: np.ndarray) -> Mapping[str, np.ndarray]:
+        if not last or not np.array_equal(last[0][0], positions):
+            last[:] = [(positions, fetch(positions))]
+        return last[0][1]
+
+    return {name: Lazy(lambda positions, name=name: read(positions)[name], range(count)) for name in names}
