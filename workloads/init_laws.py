@@ -64,6 +64,15 @@ def _xavier_normal(rng: np.random.RandomState, shape: Shape) -> np.ndarray:
     return _normal(rng, shape, std=math.sqrt(2.0 / sum(_fans(shape))))
 
 
+def _as_matrix(rng: np.random.RandomState, shape: Shape, *, law: InitLaw, inputs: int) -> np.ndarray:
+    return law(rng, (math.prod(shape[:inputs]), math.prod(shape[inputs:]))).reshape(shape)
+
+
+def as_matrix(law: InitLaw, inputs: int) -> InitLaw:
+    """``law`` for a kernel whose first ``inputs`` axes are its input and whose others are its output."""
+    return functools.partial(_as_matrix, law=law, inputs=inputs)
+
+
 def constant(value: float) -> InitLaw:
     return functools.partial(_constant, value=value)
 

@@ -39,11 +39,12 @@ def dense(scope: Scope, x: jax.Array) -> jax.Array:
 
 
 def dense_general(scope: Scope, x: jax.Array, inputs: int = 1) -> jax.Array:
-    """Contracts the last ``inputs`` axes of ``x`` with the first of the kernel; no bias."""
+    """Contracts the last ``inputs`` axes of ``x`` with the first of the kernel, with a bias where one is declared."""
     kernel = scope.value("kernel")
     contracted, outputs = kernel.shape[:inputs], kernel.shape[inputs:]
     size = math.prod(contracted)
     y = matmul(x.reshape(*x.shape[: x.ndim - inputs], size), kernel.reshape(size, -1))
+    y = y + scope.value("bias").reshape(-1) if "bias" in scope.params else y
     return scope.record(y.reshape(*y.shape[:-1], *outputs))
 
 

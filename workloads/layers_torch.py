@@ -43,15 +43,19 @@ class RMSNorm(nn.RMSNorm):
 
 
 class DenseGeneral(nn.Module):
-    """``[..., *inputs] -> [..., *outputs]`` without bias; the weight has the declared shape ``inputs + outputs``."""
+    """``[..., *inputs] -> [..., *outputs]``; the weight is ``inputs + outputs``, the bias ``outputs``."""
 
-    def __init__(self, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> None:
+    def __init__(self, inputs: tuple[int, ...], outputs: tuple[int, ...], bias: bool = False) -> None:
         super().__init__()
         self.inputs, self.outputs = inputs, outputs
         self.weight = nn.Parameter(torch.empty(inputs + outputs))
+        self.bias = nn.Parameter(torch.empty(outputs)) if bias else None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         matrix = self.weight.reshape(math.prod(self.inputs), math.prod(self.outputs))
+        if self.bias is not None:
+            flat = nn.functional.linear(x.flatten(-len(self.inputs)), matrix.T, self.bias.flatten())
+            return flat.unflatten(-1, self.outputs)
         return (x.flatten(-len(self.inputs)) @ matrix).unflatten(-1, self.outputs)
 
 

@@ -12,14 +12,13 @@ from harness.spec import (
     LossType,
     Metric,
     Parameter,
-    ParameterType,
     Scale,
     Settings,
     Target,
     Variant,
 )
+from workloads.declared import dense, layer_norm
 from workloads.generated import SPLITS, GeneratedWorkload
-from workloads.init_laws import lecun_normal, ones, zeros
 from workloads.ogbg.architecture import Architecture, Block
 
 _SWITCHES = {"activation": "relu", "size": "base"}
@@ -93,11 +92,11 @@ class Ogbg(GeneratedWorkload):
     def parameters(self) -> Sequence[Parameter]:
         a = Architecture.of(self.model_config)
         nodes, edges = a.embeddings
-        declared = [*_dense(*nodes), *_dense(*edges)]
+        declared = [*dense(*nodes), *dense(*edges)]
         for blocks in a.rounds:
             for block in blocks:
                 declared += _block(block)
-        return [*declared, *_dense(*a.decoder, is_output=True)]
+        return [*declared, *dense(*a.decoder, is_output=True)]
 
     def generate(self) -> dict[str, dict[str, np.ndarray]]:
         from workloads.ogbg.generator import generate
@@ -128,17 +127,10 @@ class Ogbg(GeneratedWorkload):
         return {"mean_average_precision": mean_average_precision(labels, logits, known), **metrics}
 
 
-def _dense(name: str, inputs: int, outputs: int, is_output: bool = False) -> Iterator[Parameter]:
-    yield Parameter(f"{name}.kernel", (inputs, outputs), ParameterType.WEIGHT, lecun_normal(), is_output)
-    yield Parameter(f"{name}.bias", (outputs,), ParameterType.BIAS, zeros, is_output)
-
-
 def _block(block: Block) -> Iterator[Parameter]:
     for index, inputs, outputs in block.layers():
-        yield from _dense(f"{block.name}.Dense_{index}", inputs, outputs)
-        norm = f"{block.name}.LayerNorm_{index}"
-        yield Parameter(f"{norm}.scale", (outputs,), ParameterType.LAYER_NORM_SCALE, ones)
-        yield Parameter(f"{norm}.bias", (outputs,), ParameterType.LAYER_NORM_BIAS, zeros)
+        yield from dense(f"{block.name}.Dense_{index}", inputs, outputs)
+        yield from layer_norm(f"{block.name}.LayerNorm_{index}", outputs)
 
 
 WORKLOAD = Ogbg
