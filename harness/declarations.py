@@ -111,6 +111,10 @@ class Variant:
     full_target: Target | None = None
 
 
+def _no_decoding() -> np.ndarray:
+    raise WorkloadError("the model defines no decode function, so that nothing can be decoded")
+
+
 @dataclasses.dataclass(frozen=True)
 class EvalBatch:
     """One evaluated batch, on the host.
@@ -120,9 +124,13 @@ class EvalBatch:
       loss_summed: the summed loss over valid entries.
       n_valid: the number of valid entries (examples or tokens).
       fetch_logits: brings the logits to the host as numpy; call it only if the metric needs them.
+      fetch_decoded: runs the model's decoding function (torch: ``Model.decode(batch)``; jax: ``decode(config, params,
+        model_state, batch)`` beside ``apply``) on the batch, and brings what it gives to the host; only for metrics
+        that need it. Raises WorkloadError where the model has none.
     """
 
     batch: Mapping[str, np.ndarray]
     loss_summed: float
     n_valid: float
     fetch_logits: Callable[[], np.ndarray]
+    fetch_decoded: Callable[[], np.ndarray] = _no_decoding

@@ -24,6 +24,7 @@ from harness.spec import (
     ParameterType,
     ShapeTuple,
     Workload,
+    WorkloadError,
     capture_layers,
 )
 
@@ -55,11 +56,13 @@ class JaxBackend:
 
     def __init__(self) -> None:
         self._evaluators: dict[Workload, Callable[..., Any]] = {}
+        self._decoders: dict[Workload, Callable[..., Any]] = {}
 
     # ---- the workload's model ----
 
-    def apply_function(self, workload: Workload) -> Callable[..., Any]:
-        return importlib.import_module(f"{type(workload).__module__.rpartition('.')[0]}.model_jax").apply
+    @staticmethod
+    def _model(workload: Workload) -> Any:
+        return importlib.import_module(f"{type(workload).__module__.rpartition('.')[0]}.model_jax")
 
     def init_model(self, workload: Workload, rng: Any, dropout_rate: float | None) -> tuple[dict[str, Any], None]:
         if dropout_rate is not None:
@@ -79,7 +82,7 @@ class JaxBackend:
         update_batch_norm: bool,
         dropout_rate: Any,
     ) -> tuple[jax.Array, Any]:
-        return self.apply_function(workload)(
+        return self._model(workload).apply(
             workload.model_config,
             params,
             model_state,
@@ -162,7 +165,17 @@ class JaxBackend:
         for batch in batches:
             arrays = self.to_framework(batch)
             summed, n_valid, logits = self._evaluators[workload](params, model_state, arrays)
-            yield EvalBatch(batch, float(summed), float(n_valid), functools.partial(_to_host, logits))
+            fetch_decoded = functools.partial(self._decoded, workload, params, model_state, arrays)
+            yield EvalBatch(batch, float(summed), float(n_valid), functools.partial(_to_host, logits), fetch_decoded)
+
+    def _decoded(self, workload: Workload, params: Any, model_state: Any, batch: Mapping[str, jax.Array]) -> Any:
+        """The decoding function's result on the host; the function is compiled once per workload."""
+        model = self._model(workload)
+        if not hasattr(model, "decode"):
+            raise WorkloadError(f"{model.__name__} has no function decode, which the metric needs")
+        if workload not in self._decoders:
+            self._decoders[workload] = jax.jit(functools.partial(model.decode, workload.model_config))
+        return _to_host(self._decoders[workload](params, model_state, batch))
 
     @staticmethod
     def _evaluator(workload: Workload) -> Callable[..., Any]:

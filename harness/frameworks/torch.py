@@ -19,7 +19,17 @@ from torch.nn import functional as F
 
 from harness.frameworks import ctc
 from harness.seeds import draw_parameters, seed_of_key
-from harness.spec import EvalBatch, ForwardPassMode, Framework, LossType, Parameter, ParameterType, ShapeTuple, Workload
+from harness.spec import (
+    EvalBatch,
+    ForwardPassMode,
+    Framework,
+    LossType,
+    Parameter,
+    ParameterType,
+    ShapeTuple,
+    Workload,
+    WorkloadError,
+)
 
 _LEAVES = {"kernel": "weight", "scale": "weight", "embedding": "weight"}
 
@@ -194,7 +204,11 @@ class TorchBackend:
             with torch.no_grad():
                 loss = workload.loss_fn(tensors["targets"], logits, tensors.get("weights"))
             yield EvalBatch(
-                batch, float(loss["summed"]), float(loss["n_valid_examples"]), functools.partial(_to_host, logits)
+                batch,
+                float(loss["summed"]),
+                float(loss["n_valid_examples"]),
+                functools.partial(_to_host, logits),
+                functools.partial(_decoded, params, tensors),
             )
 
     def is_container(self, value: Any, like: Any) -> bool:
@@ -222,6 +236,15 @@ def frozen_statistics(model: torch.nn.Module) -> Iterator[None]:
 def _to_host(output: Any) -> Any:
     """Logits on the host; a model may give a pair of them and their paddings."""
     return tuple(map(_to_host, output)) if isinstance(output, tuple) else output.cpu().numpy()
+
+
+@torch.no_grad()
+def _decoded(model: torch.nn.Module, batch: Mapping[str, torch.Tensor]) -> Any:
+    """The decoding function's result on the host; ``model`` may be wrapped for several processes."""
+    inner: Any = model if hasattr(model, "decode") else getattr(model, "module", model)
+    if not hasattr(inner, "decode"):
+        raise WorkloadError(f"{type(inner).__module__}.Model has no method decode, which the metric needs")
+    return _to_host(inner.decode(batch))
 
 
 def _torch_shape(parameter: Parameter) -> tuple[int, ...]:

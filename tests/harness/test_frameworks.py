@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import log_softmax, logsumexp
@@ -9,7 +10,7 @@ from scipy.special import log_softmax, logsumexp
 from harness.data import evaluation_batches
 from harness.frameworks import load
 from harness.frameworks.torch import from_torch_layout, to_torch_layout, torch_name
-from harness.spec import FRAMEWORKS, ForwardPassMode, LossType, Parameter, ParameterType
+from harness.spec import FRAMEWORKS, ForwardPassMode, LossType, Parameter, ParameterType, WorkloadError
 from harness.workloads import make_workload
 
 CASES = {
@@ -111,3 +112,61 @@ def test_the_workload_offers_what_submissions_touch(framework):
     assert set(workload.loss_fn(batch["targets"], logits)) == {"summed", "n_valid_examples", "per_example"}
     assert workload.has_reached_validation_target({"validation/accuracy": 1.0})
     assert not workload.has_reached_validation_target({"validation/accuracy": float("nan")})
+
+
+def evaluated_digits(framework, wrap=lambda params: params):
+    """Three batches of mnist, evaluated."""
+    workload = make_workload("mnist").bind(load(framework))
+    params, state = workload.init_model_fn(workload._bound.random_key(np.array([1, 2], np.uint32)))
+    arrays = {name: np.asarray(array)[:12] for name, array in workload.load_split("validation").items()}
+    return workload._bound.evaluated(workload, wrap(params), state, evaluation_batches(arrays, 4))
+
+
+@pytest.fixture
+def decoding(monkeypatch):
+    """Gives both models of mnist a decoding function, the likeliest class; the list of calls (in jax: of traces)."""
+    from workloads.mnist import model_jax, model_torch
+
+    calls = []
+
+    def torch_decode(self, batch):
+        calls.append(self.training)
+        return self(batch, 0.0).argmax(-1)
+
+    def jax_decode(config, params, model_state, batch):
+        calls.append(False)
+        options = {"train": False, "rng": None, "dropout_rate": 0.0, "update_batch_norm": False}
+        return model_jax.apply(config, params, model_state, batch, **options)[0].argmax(-1)
+
+    monkeypatch.setattr(model_torch.Model, "decode", torch_decode, raising=False)
+    monkeypatch.setattr(model_jax, "decode", jax_decode, raising=False)
+    return calls
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_decoding_runs_when_asked_in_evaluation_mode_and_compiles_once(framework, decoding):
+    assert len(list(evaluated_digits(framework))) == 3
+    assert not decoding
+    for batch in evaluated_digits(framework):
+        decoded = batch.fetch_decoded()
+        assert isinstance(decoded, np.ndarray)
+        np.testing.assert_array_equal(decoded, batch.fetch_logits().argmax(-1))
+    assert decoding == [False] * {"torch": 3, "jax": 1}[framework]
+
+
+def test_a_wrapped_model_decodes(decoding):
+    class Wrapper(torch.nn.Module):
+        def __init__(self, module):
+            super().__init__()
+            self.module = module
+
+        def forward(self, batch, dropout_rate):
+            return self.module(batch, dropout_rate)
+
+    assert [len(batch.fetch_decoded()) for batch in evaluated_digits("torch", Wrapper)] == [4, 4, 4]
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_model_that_cannot_decode_is_named(framework):
+    with pytest.raises(WorkloadError, match=f"workloads.mnist.model_{framework}.* has no .* decode"):
+        next(evaluated_digits(framework)).fetch_decoded()
