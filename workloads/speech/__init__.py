@@ -1,0 +1,1 @@
+"""What the two speech workloads share: mini data, the LibriSpeech reader, batches, front end, layers and metric."""
