@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
 
-from harness.spec import EvalBatch, LossType, Metric, Parameter, ParameterType, Scale, Settings, Target, Variant
+from harness.spec import LossType, Metric, Parameter, ParameterType, Scale, Settings, Target, Variant
+from workloads.classification import Classification
 from workloads.generated import SPLITS, GeneratedWorkload
 from workloads.init_laws import lecun_normal, normal, zeros
 
 _MODEL = {"inputs": 784, "hidden": 128, "classes": 10, "activation": "sigmoid", "kernel_std": None}
 
 
-class Mnist(GeneratedWorkload):
+class Mnist(Classification, GeneratedWorkload):
     """784-128-10 sigmoid network."""
 
     name = "mnist"
@@ -77,21 +78,6 @@ class Mnist(GeneratedWorkload):
         from workloads.mnist.generator import generate
 
         return generate(self.base_settings.data, {split: self.base_settings.splits[split] for split in SPLITS})
-
-    def strata(self) -> np.ndarray:
-        return np.asarray(self.load_split("train")["targets"])
-
-    def is_right(self, evaluated: EvalBatch) -> np.ndarray:
-        return evaluated.fetch_logits().argmax(axis=-1) == evaluated.batch["targets"]
-
-    def evaluate(self, batches: Iterable[EvalBatch]) -> dict[str, float]:
-        """``accuracy`` and ``loss``, over the real examples."""
-        totals = np.zeros(3)
-        for evaluated in batches:
-            correct = np.sum(self.is_right(evaluated) * evaluated.batch.get("weights", 1.0))
-            totals += correct, evaluated.loss_summed, evaluated.n_valid
-        correct, loss, examples = totals
-        return {"accuracy": float(correct / examples), "loss": float(loss / examples)}
 
 
 WORKLOAD = Mnist
