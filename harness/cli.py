@@ -20,6 +20,7 @@ from harness import __version__
 from harness.cli_calibrate import COMMANDS as CALIBRATE_COMMANDS
 from harness.cli_check import COMMANDS as CHECK_COMMANDS
 from harness.cli_compare import COMMANDS as COMPARE_COMMANDS
+from harness.cli_data import COMMANDS as DATA_COMMANDS
 from harness.cli_scoring import COMMANDS, score_and_report
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def main() -> None:
     """
 
 
-for _command in (*COMMANDS, *COMPARE_COMMANDS, *CALIBRATE_COMMANDS, *CHECK_COMMANDS):
+for _command in (*COMMANDS, *COMPARE_COMMANDS, *CALIBRATE_COMMANDS, *CHECK_COMMANDS, *DATA_COMMANDS):
     main.add_command(_command)
 
 

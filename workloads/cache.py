@@ -98,6 +98,14 @@ class Cache:
             if name.startswith(f"{prefix}_")
         }
 
+    def check(self) -> None:
+        """Looks at the manifest and the size of every file.
+
+        Raises:
+          WorkloadError: something is missing or cut short.
+        """
+        self._manifest()
+
     def verify(self) -> None:
         """Reads everything and compares it with the manifest's digest.
 

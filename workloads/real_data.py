@@ -7,11 +7,11 @@ A reader is a module ``workloads/<name>/reader.py`` with
 - ``load_split(folder, split, settings)``: arrays or lazy array-likes of ``train``, ``validation`` or ``test``, as
   ``Workload.load_split`` describes them, for the ``Settings`` of the full scale; ``eval_train`` is ``train``'s head.
 - ``prepare(folder)``, optional: converts once; does nothing where that is done already; a broken-off call leaves
-  nothing that looks finished (:func:`workloads.cache.new_folder`).
-- ``sizes(folder) -> dict[split, number of examples]``, optional and quick; compared with the workload's own numbers.
+  nothing that looks finished (:func:`workloads.cache.new_folder`). What takes minutes reports to ``log.info``.
+- ``sizes(folder, settings) -> dict[split, number of examples]``, optional and quick; compared with the settings'.
 - ``FOLDER``, optional: the folder's name in the data directory, where workloads share it; else the workload's name.
 
-All raise ``WorkloadError`` (``Problem.error()``) with the file, the line where there is one, and the remedy.
+All raise ``DataError`` (``Problem.error()``) with the file, the line where there is one, and the remedy.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import importlib
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -27,6 +28,8 @@ import numpy as np
 
 from harness.spec import Settings, WorkloadError
 
+log = logging.getLogger("timetrial.data")
+"""Progress of conversions; ``timetrial data prepare`` prints it."""
 _SHOWN = 5
 """Problems that one error lists."""
 
@@ -63,8 +66,16 @@ class Problem:
         where = f"{self.file}:{self.line}" if self.line else str(self.file)
         return f"{where}: {self.what}; {self.remedy}"
 
-    def error(self) -> WorkloadError:
-        return WorkloadError(str(self))
+    def error(self) -> DataError:
+        return DataError(self)
+
+
+class DataError(WorkloadError):
+    """Real data is missing or damaged."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
 
 
 class Reader(Protocol):
@@ -97,13 +108,17 @@ def problems_of(workload: str, data_root: Path, settings: Settings) -> list[Prob
     if not folder.is_dir():
         return [Problem(folder, "there is no such folder", f"make it, and put {reader.SOURCE.summary} there")]
     found = reader.check(folder)
-    if not found and hasattr(reader, "sizes"):
-        found = [
-            problem
-            for split, size in reader.sizes(folder).items()
-            for problem in _size_problems(folder, split, size, settings, reader.SOURCE)
-        ]
-    return found
+    if found or not hasattr(reader, "sizes"):
+        return found
+    try:
+        sizes = reader.sizes(folder, settings)
+    except DataError as error:
+        return [error.problem]
+    return [
+        problem
+        for split, size in sizes.items()
+        for problem in _size_problems(folder, split, size, settings, reader.SOURCE)
+    ]
 
 
 def load_split(workload: str, data_root: Path, split: str, settings: Settings) -> Mapping[str, Any]:
@@ -188,4 +203,7 @@ def lazily(
             last[:] = [(positions, fetch(positions))]
         return last[0][1]
 
-    return {name: Lazy(lambda positions, name=name: read(positions)[name], range(count)) for name in names}
+    def one(name: str) -> Lazy:
+        return Lazy(lambda positions: read(positions)[name], range(count))
+
+    return {name: one(name) for name in names}

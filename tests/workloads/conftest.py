@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -34,3 +36,28 @@ def small_batch():
         return dict(workload.collate(stored))
 
     return make
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-12])
+
+
+def _corrupt(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 8] = b"\xff" * 8
+    path.write_bytes(bytes(content))
+
+
+def _web_page(path: Path) -> None:
+    path.write_text("<html>404 Not Found</html>")
+
+
+def _empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+@pytest.fixture(params=[_cut, _corrupt, _web_page, _empty, Path.unlink], ids=lambda damage: damage.__name__.strip("_"))
+def damage(request):
+    """A function that damages or removes a file, in a way that a gzip reader can notice."""
+    return request.param

@@ -42,8 +42,12 @@ _REMEDY = "download ogbg-molpcba (pcba.zip) from OGB again and unpack it there"
 
 def check(folder: Path) -> list[Problem]:
     paths = [folder / "raw" / f"{name}.csv.gz" for name in _RAW]
-    paths += [folder / "split" / "scaffold" / f"{name}.csv.gz" for name in SPLIT_FILES.values()]
+    paths += [_split_path(folder, split) for split in SPLIT_FILES]
     return [problem for path in paths for problem in file_problems(path, _REMEDY)]
+
+
+def sizes(folder: Path, settings: Settings) -> dict[str, int]:
+    return {split: len(_table(_split_path(folder, split), 1, np.int64)) for split in SPLIT_FILES}
 
 
 def load_split(folder: Path, split: str, settings: Settings) -> Mapping[str, Any]:
@@ -83,12 +87,16 @@ def read(folder: Path, tasks: int = 128) -> dict[str, dict[str, Any]]:
     return {split: of_split(chosen) for split, chosen in _positions(folder, len(node_counts)).items()}
 
 
+def _split_path(folder: Path, split: str) -> Path:
+    return folder / "split" / "scaffold" / f"{SPLIT_FILES[split]}.csv.gz"
+
+
 def _positions(folder: Path, count: int) -> Mapping[str, np.ndarray]:
     """Molecules of each split; none is in two."""
     owner = np.full(count, "", dtype=object)
     positions = {}
     for split, name in SPLIT_FILES.items():
-        path = folder / "split" / "scaffold" / f"{name}.csv.gz"
+        path = _split_path(folder, split)
         chosen = _table(path, 1, np.int64)[:, 0]
         wrong = chosen[(chosen < 0) | (chosen >= count)]
         if len(wrong):
