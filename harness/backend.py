@@ -59,6 +59,18 @@ class Backend(Protocol):
         self, workload: Workload, params: ParameterContainer, values: Mapping[str, np.ndarray]
     ) -> ParameterContainer: ...
 
+    def export_statistics(
+        self, workload: Workload, params: ParameterContainer, model_state: ModelAuxiliaryState
+    ) -> dict[str, np.ndarray]: ...
+
+    def import_statistics(
+        self,
+        workload: Workload,
+        params: ParameterContainer,
+        model_state: ModelAuxiliaryState,
+        values: Mapping[str, np.ndarray],
+    ) -> ModelAuxiliaryState: ...
+
     def layer_outputs(
         self, workload: Workload, params: ParameterContainer, model_state: ModelAuxiliaryState, batch: Mapping
     ) -> dict[str, np.ndarray]: ...

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from harness.seeds import derive
+
 Arrays = Mapping[str, np.ndarray]
 
 
@@ -24,12 +26,22 @@ def shuffled_indices(count: int, batch_size: int, seed: int) -> Iterator[np.ndar
 class InputQueue:
     """The endless iterator that a submission draws training batches from; counts what was drawn.
 
-    A batch holds the workload's arrays and ``index``, the position of each example in the training set.
+    A batch holds the workload's arrays and ``index``, the position of each example in the training set. What
+    ``augment`` draws follows from the seed and the number of the batch alone.
     """
 
-    def __init__(self, arrays: Arrays, batch_size: int, seed: int, place: Callable[[Arrays], Any]) -> None:
+    def __init__(
+        self,
+        arrays: Arrays,
+        batch_size: int,
+        seed: int,
+        place: Callable[[Arrays], Any],
+        augment: Callable[[Arrays, np.random.RandomState], Arrays] | None = None,
+    ) -> None:
         self.batches = 0
         self.examples = 0
+        self._seed = seed
+        self._augment = augment
         self._arrays = arrays
         self._indices = shuffled_indices(len(arrays["targets"]), batch_size, seed)
         self._place = place
@@ -39,9 +51,11 @@ class InputQueue:
 
     def __next__(self) -> Any:
         index = next(self._indices)
+        batch: Arrays = {name: array[index] for name, array in self._arrays.items()}
+        if self._augment is not None:
+            batch = self._augment(batch, np.random.RandomState(derive(seed=self._seed, batch=self.batches)))
         self.batches += 1
         self.examples += len(index)
-        batch = {name: array[index] for name, array in self._arrays.items()}
         return self._place({**batch, "index": index.astype(np.int32)})
 
 

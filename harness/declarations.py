@@ -50,6 +50,22 @@ class Parameter:
 
 
 @dataclasses.dataclass(frozen=True)
+class Statistic:
+    """One tensor of the model's state that training renews without a gradient, declared once for both frameworks.
+
+    Attributes:
+      name: dotted path of the module and ``mean`` or ``var``, for example ``BatchNorm_0.mean``. In jax it is the path
+        below ``model_state["batch_stats"]``; in torch the buffer ``running_mean`` or ``running_var`` of the module.
+      shape: the same in both frameworks.
+      initial: the value that all entries start with.
+    """
+
+    name: str
+    shape: Shape
+    initial: float
+
+
+@dataclasses.dataclass(frozen=True)
 class Metric:
     """A metric's bare name (``accuracy``; evaluations prefix the split) and the direction that is better."""
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.spec import Parameter, RandomState
+from harness.spec import Parameter, RandomState, Statistic
 
 
 def digest(data: Any) -> str:
@@ -46,3 +46,8 @@ def seed_of_key(rng: RandomState) -> int:
 def draw_parameters(parameters: Sequence[Parameter], seed: int) -> Mapping[str, np.ndarray]:
     """Initial values by name. Each tensor has a stream of its own, so that adding one moves no other."""
     return {p.name: p.init(np.random.RandomState(derive(seed=seed, parameter=p.name)), p.shape) for p in parameters}
+
+
+def initial_statistics(statistics: Sequence[Statistic]) -> Mapping[str, np.ndarray]:
+    """Initial values of a model's state by name, float32."""
+    return {s.name: np.full(s.shape, s.initial, np.float32) for s in statistics}

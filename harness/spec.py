@@ -29,6 +29,7 @@ from harness.declarations import (
     Parameter,
     Scale,
     Settings,
+    Statistic,
     Target,
     Variant,
     WorkloadError,
@@ -91,6 +92,7 @@ __all__ = [
     "Settings",
     "Shape",
     "ShapeTuple",
+    "Statistic",
     "Steps",
     "Target",
     "Tensor",
@@ -168,6 +170,10 @@ class Workload(abc.ABC):
           WorkloadError: the data is not there.
         """
 
+    def statistics(self) -> Sequence[Statistic]:
+        """The model's state, in the order of the forward pass: running statistics of batch normalisation."""
+        return ()
+
     def evaluate(self, batches: Iterable[EvalBatch]) -> dict[str, float]:
         """Metrics of one split, by bare name; must contain ``self.metric.name``."""
         summed = n_valid = 0.0
@@ -180,6 +186,19 @@ class Workload(abc.ABC):
         """Chosen examples, on the host, as the model takes them: the arrays as they are, unless examples differ in
         size and are packed. ``targets``, ``weights`` and ``index`` keep their leading axis of examples."""
         return batch
+
+    def augment(self, batch: Mapping[str, np.ndarray], random: np.random.RandomState) -> Mapping[str, np.ndarray]:
+        """Chosen training examples, on the host, with what is drawn anew for each batch: crops, mixtures, masks.
+
+        Called before :meth:`collate` and on the clock of data selection; ``random`` follows from the trial's seed and
+        the number of the batch. The batch's arrays are the caller's own copies.
+        """
+        return batch
+
+    @property
+    def augments(self) -> bool:
+        """Whether the class defines :meth:`augment`; where it does not, no generator is made for it."""
+        return type(self).augment is not Workload.augment
 
     def strata(self) -> np.ndarray | None:
         """Class of each training example ``[n]``, by which splits of the pool are stratified; None without classes."""

@@ -87,7 +87,11 @@ class TrainingLoop:
         self.splits = {"train": workload.examples("train")}
         order = derive(seed=self.spec.seed, stream="data")
         self.queue = InputQueue(
-            self.splits["train"], self.batch_size, order, lambda batch: backend.to_framework(workload.collate(batch))
+            self.splits["train"],
+            self.batch_size,
+            order,
+            lambda batch: backend.to_framework(workload.collate(batch)),
+            workload.augment if workload.augments else None,
         )
         self.keys = key_stream(derive(seed=self.spec.seed, stream="steps"), per_step=2)
         self.eval_results: list[tuple[int, dict[str, float]]] = []

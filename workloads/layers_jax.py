@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from harness.spec import record_layer
+from workloads.convolutions import Padding, paddings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +57,75 @@ def matmul(x: jax.Array, matrix: jax.Array) -> jax.Array:
 def embed(scope: Scope, ids: jax.Array) -> jax.Array:
     """``[...] of ids -> [..., features]``; ids must be below the table's length."""
     return scope.value("embedding").at[ids].get(mode="promise_in_bounds")
+
+
+def conv(scope: Scope, x: jax.Array, *, stride: int = 1, padding: Padding = "SAME", groups: int = 1) -> jax.Array:
+    """``[B, *space, in] -> [B, *space, out]`` with a kernel ``[*window, in / groups, out]``, with a bias where one is
+    declared. ``padding`` is ``"SAME"``, ``"VALID"``, or a number of entries on both sides of every axis."""
+    kernel = scope.value("kernel")
+    axes = kernel.ndim - 2
+    space = "HW"[:axes]
+    y = jax.lax.conv_general_dilated(
+        x,
+        kernel,
+        (stride,) * axes,
+        paddings(x.shape[1:-1], kernel.shape[:-2], stride, padding),
+        dimension_numbers=(f"N{space}C", f"{space}IO", f"N{space}C"),
+        feature_group_count=groups,
+    )
+    return scope.record(y + scope.value("bias") if "bias" in scope.params else y)
+
+
+class Statistics:
+    """The model's state in one forward pass: the running statistics that came in, and what training makes of them.
+
+    Made, filled and read within one call of ``apply``, which stays a pure function.
+    """
+
+    def __init__(self, model_state: Mapping[str, Any], *, train: bool, update: bool) -> None:
+        self.train = train
+        self._given = model_state
+        self._renewed: dict[str, Any] | None = jax.tree.map(lambda x: x, model_state) if train and update else None
+
+    def running(self, path: str) -> Mapping[str, jax.Array]:
+        """``mean`` and ``var`` of the layer at a dotted path."""
+        return _at(self._given["batch_stats"], path)
+
+    def renew(self, path: str, decay: float, **observed: jax.Array) -> None:
+        """Keeps ``decay`` of the old statistics and takes the rest from those observed in a batch."""
+        if self._renewed is None:
+            return
+        place, before = _at(self._renewed["batch_stats"], path), self.running(path)
+        for name, value in observed.items():
+            place[name] = decay * before[name] + (1.0 - decay) * jax.lax.stop_gradient(value)
+
+    def state(self) -> Any:
+        """The new model state."""
+        return self._given if self._renewed is None else self._renewed
+
+
+def _at(tree: Any, path: str) -> Any:
+    for part in path.strip(".").split("."):
+        tree = tree[part]
+    return tree
+
+
+def batch_norm(scope: Scope, statistics: Statistics, x: jax.Array, *, decay: float, eps: float) -> jax.Array:
+    """Normalises each channel of ``[B, *space, channels]`` over all other axes (Ioffe & Szegedy 2015).
+
+    The running variance takes the unbiased variance of the batch, as torch's kernel does.
+    """
+    if not statistics.train:
+        running = statistics.running(scope.path)
+        mean, var = running["mean"], running["var"]
+        centred = x - mean
+    else:
+        axes, count = tuple(range(x.ndim - 1)), x.size // x.shape[-1]
+        mean = x.mean(axes)
+        centred = x - mean
+        var = jnp.square(centred).mean(axes)
+        statistics.renew(scope.path, decay, mean=mean, var=var * (count / max(count - 1, 1)))
+    return centred * (jax.lax.rsqrt(var + eps) * scope.value("scale")) + scope.value("bias")
 
 
 def layer_norm(scope: Scope, x: jax.Array, eps: float) -> jax.Array:

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import nn
+from torch.nn import functional as F
+
+from workloads.convolutions import Padding, paddings
 
 
 class Dense(nn.Linear):
@@ -59,11 +63,70 @@ class DenseGeneral(nn.Module):
         return (x.flatten(-len(self.inputs)) @ matrix).unflatten(-1, self.outputs)
 
 
+class Conv(nn.Module):
+    """``[B, in, *space] -> [B, out, *space]``; the weight is ``[out, in / groups, *window]``.
+
+    ``padding`` is ``"SAME"`` as XLA has it, ``"VALID"``, or a number of entries on both sides of every axis.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        window: Sequence[int],
+        *,
+        stride: int = 1,
+        padding: Padding = "SAME",
+        groups: int = 1,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        self.stride, self.padding, self.groups = stride, padding, groups
+        self.weight = nn.Parameter(torch.empty(outputs, inputs // groups, *window))
+        self.bias = nn.Parameter(torch.empty(outputs)) if bias else None
+        self.convolve = _CONVOLUTIONS[len(window)]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        pads = paddings(x.shape[2:], self.weight.shape[2:], self.stride, self.padding)
+        around = [before for before, _ in pads]
+        if any(before != after for before, after in pads):
+            x = F.pad(x, [side for pair in reversed(pads) for side in pair])
+            around = [0] * len(pads)
+        return self.convolve(x, self.weight, self.bias, self.stride, around, groups=self.groups)
+
+
+_CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d}
+
+
+class BatchNorm(nn.Module):
+    """Normalises each channel of ``[B, channels, *space]`` over all other axes (Ioffe & Szegedy 2015).
+
+    In training the running statistics keep ``decay`` of their old values and take the rest from the batch, whose
+    variance is unbiased there, as in torch's own kernel. ``momentum`` is torch's name for that rest; 0 freezes them.
+    """
+
+    running_mean: torch.Tensor
+    running_var: torch.Tensor
+
+    def __init__(self, features: int, *, decay: float, eps: float) -> None:
+        super().__init__()
+        self.momentum, self.eps = 1.0 - decay, eps
+        self.weight = nn.Parameter(torch.empty(features))
+        self.bias = nn.Parameter(torch.empty(features))
+        self.register_buffer("running_mean", torch.zeros(features))
+        self.register_buffer("running_var", torch.ones(features))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.batch_norm(
+            x, self.running_mean, self.running_var, self.weight, self.bias, self.training, self.momentum, self.eps
+        )
+
+
 ACTIVATIONS = {
-    "gelu": functools.partial(nn.functional.gelu, approximate="tanh"),
-    "relu": nn.functional.relu,
+    "gelu": functools.partial(F.gelu, approximate="tanh"),
+    "relu": F.relu,
     "sigmoid": torch.sigmoid,
-    "silu": nn.functional.silu,
+    "silu": F.silu,
     "tanh": torch.tanh,
 }
 """Activation functions by the name used in model configurations."""

@@ -53,6 +53,9 @@ class PmapBackend(JaxBackend):
     def import_parameters(self, workload: Workload, params: Any, values: Mapping[str, np.ndarray]) -> dict[str, Any]:
         return replicate(super().import_parameters(workload, unreplicate(params), values))
 
+    def export_statistics(self, workload: Workload, params: Any, model_state: Any) -> dict[str, np.ndarray]:
+        return super().export_statistics(workload, params, unreplicate(model_state))
+
     def layer_outputs(
         self, workload: Workload, params: Any, model_state: Any, batch: Mapping[str, Any]
     ) -> dict[str, np.ndarray]:

@@ -14,7 +14,7 @@ import numpy as np
 import optax
 
 from harness.frameworks import ctc
-from harness.seeds import draw_parameters, seed_of_key
+from harness.seeds import draw_parameters, initial_statistics, seed_of_key
 from harness.spec import (
     EvalBatch,
     ForwardPassMode,
@@ -64,12 +64,14 @@ class JaxBackend:
     def _model(workload: Workload) -> Any:
         return importlib.import_module(f"{type(workload).__module__.rpartition('.')[0]}.model_jax")
 
-    def init_model(self, workload: Workload, rng: Any, dropout_rate: float | None) -> tuple[dict[str, Any], None]:
+    def init_model(self, workload: Workload, rng: Any, dropout_rate: float | None) -> tuple[dict[str, Any], Any]:
         if dropout_rate is not None:
             workload.dropout_rate = dropout_rate
         words = jax.random.key_data(rng) if _is_typed_key(rng) else rng
         values = draw_parameters(workload.parameters(), seed_of_key(words))
-        return nest({name: jnp.asarray(value, jnp.float32) for name, value in values.items()}), None
+        statistics = initial_statistics(workload.statistics())
+        state = self.import_statistics(workload, None, None, statistics) if statistics else None
+        return nest({name: jnp.asarray(value, jnp.float32) for name, value in values.items()}), state
 
     def apply_model(
         self,
@@ -128,6 +130,19 @@ class JaxBackend:
 
         return nest({p.name: value_of(p.name) for p in workload.parameters()})
 
+    def export_statistics(self, workload: Workload, params: Any, model_state: Any) -> dict[str, np.ndarray]:
+        return {s.name: np.array(pick(model_state["batch_stats"], s.name)) for s in workload.statistics()}
+
+    def import_statistics(
+        self, workload: Workload, params: Any, model_state: Any, values: Mapping[str, np.ndarray]
+    ) -> dict[str, Any]:
+        """The model state with the given values; unnamed statistics keep theirs."""
+
+        def value_of(name: str) -> jax.Array:
+            return jnp.array(values[name]) if name in values else pick(model_state["batch_stats"], name)
+
+        return {"batch_stats": nest({s.name: value_of(s.name) for s in workload.statistics()})}
+
     def layer_outputs(
         self, workload: Workload, params: Any, model_state: Any, batch: Mapping[str, jax.Array]
     ) -> dict[str, np.ndarray]:
@@ -149,8 +164,9 @@ class JaxBackend:
         """jax takes a raw key as a numpy array too; placing it on the device here would cost more than the key."""
         return words
 
-    def to_framework(self, batch: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:
-        return {name: jnp.asarray(array) for name, array in batch.items()}
+    def to_framework(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        """A value may be a tuple of arrays."""
+        return jax.tree.map(jnp.asarray, dict(batch))
 
     def synchronize(self, *trees: Any) -> None:
         """Waits for asynchronous dispatch: the clock must not be read before the work is done."""

@@ -18,7 +18,7 @@ import torch
 from torch.nn import functional as F
 
 from harness.frameworks import ctc
-from harness.seeds import draw_parameters, seed_of_key
+from harness.seeds import draw_parameters, initial_statistics, seed_of_key
 from harness.spec import (
     EvalBatch,
     ForwardPassMode,
@@ -27,6 +27,7 @@ from harness.spec import (
     Parameter,
     ParameterType,
     ShapeTuple,
+    Statistic,
     Workload,
     WorkloadError,
 )
@@ -42,6 +43,12 @@ def torch_name(parameter: Parameter) -> str:
     """``Dense_0.kernel`` -> ``Dense_0.weight``."""
     module, _, leaf = parameter.name.rpartition(".")
     return f"{module}.{_LEAVES.get(leaf, leaf)}" if module else _LEAVES.get(leaf, leaf)
+
+
+def buffer_name(statistic: Statistic) -> str:
+    """``BatchNorm_0.mean`` -> ``BatchNorm_0.running_mean``."""
+    module, _, leaf = statistic.name.rpartition(".")
+    return f"{module}.running_{leaf}"
 
 
 def to_torch_layout(parameter: Parameter, value: np.ndarray) -> np.ndarray:
@@ -78,6 +85,7 @@ class TorchBackend:
             workload.dropout_rate = dropout_rate
         model = self.build_model(workload)
         values = draw_parameters(workload.parameters(), seed_of_key(rng))
+        self.import_statistics(workload, model, None, initial_statistics(workload.statistics()))
         return self.import_parameters(workload, model, values).to(self.device), None
 
     def apply_model(
@@ -149,6 +157,19 @@ class TorchBackend:
                     tensors[torch_name(p)].copy_(torch.from_numpy(value))
         return params
 
+    def export_statistics(self, workload: Workload, params: torch.nn.Module, model_state: Any) -> dict[str, np.ndarray]:
+        buffers = dict(params.named_buffers())
+        return {s.name: buffers[buffer_name(s)].cpu().numpy().copy() for s in workload.statistics()}
+
+    def import_statistics(
+        self, workload: Workload, params: torch.nn.Module, model_state: Any, values: Mapping[str, np.ndarray]
+    ) -> None:
+        """Into the model's buffers; torch has no model state beside them."""
+        buffers = dict(params.named_buffers())
+        for statistic in workload.statistics():
+            if statistic.name in values:
+                buffers[buffer_name(statistic)].copy_(torch.tensor(values[statistic.name]))
+
     def layer_outputs(
         self, workload: Workload, params: torch.nn.Module, model_state: Any, batch: Mapping[str, torch.Tensor]
     ) -> dict[str, np.ndarray]:
@@ -182,11 +203,13 @@ class TorchBackend:
     def random_key(self, words: np.ndarray) -> np.ndarray:
         return words.astype(np.int64)
 
-    def to_framework(self, batch: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
-        """Integers become int64, which torch's losses and embeddings ask for."""
+    def to_framework(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        """Integers become int64, which torch's losses and embeddings ask for; a value may be a tuple of arrays."""
         return {name: self._to_tensor(array) for name, array in batch.items()}
 
-    def _to_tensor(self, array: np.ndarray) -> torch.Tensor:
+    def _to_tensor(self, array: Any) -> Any:
+        if isinstance(array, tuple):
+            return tuple(map(self._to_tensor, array))
         tensor = torch.from_numpy(np.ascontiguousarray(array))
         return tensor.to(self.device, torch.int64 if not tensor.is_floating_point() else None)
 

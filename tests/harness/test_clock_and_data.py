@@ -77,3 +77,18 @@ def test_evaluation_covers_every_example_once_with_equal_shapes(count, size, wei
         weights = batch.get("weights", np.ones(len(batch["inputs"])))
         np.add.at(seen, batch["inputs"], weights if weights.ndim == 1 else weights[:, 0])
     np.testing.assert_array_equal(seen, 1)
+
+
+def test_what_augmentation_draws_follows_from_the_seed_and_the_batch_alone():
+    arrays = {"inputs": np.zeros((10, 3)), "targets": np.arange(10)}
+
+    def noisy(batch, random):
+        return {**batch, "inputs": batch["inputs"] + random.standard_normal(batch["inputs"].shape)}
+
+    first, again, other = (InputQueue(arrays, 4, seed, dict, noisy) for seed in (7, 7, 8))
+    drawn = [next(first)["inputs"] for _ in range(3)]
+    for expected in drawn:
+        np.testing.assert_array_equal(next(again)["inputs"], expected)
+    assert not np.array_equal(next(other)["inputs"], drawn[0])
+    assert not np.array_equal(drawn[0], drawn[1])
+    assert (arrays["inputs"] == 0).all()

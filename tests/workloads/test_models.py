@@ -11,6 +11,8 @@ import pytest
 import torch
 
 from harness.frameworks import load
+from harness.frameworks.torch import buffer_name
+from harness.seeds import initial_statistics
 from harness.spec import BASE, ForwardPassMode
 
 COUNTS = Path(__file__).parents[2].parent / "shared" / "param_counts.json"
@@ -144,7 +146,10 @@ def test_torch_parameters_come_in_the_declared_order(bound, name, variant):
     assert list(dict(model.named_parameters())) == [
         workload._bound.parameter_key(parameter) for parameter in workload.parameters()
     ]
-    assert list(model.state_dict()) == list(dict(model.named_parameters()))
+    parameters, statistics = list(dict(model.named_parameters())), list(map(buffer_name, workload.statistics()))
+    saved = model.state_dict()
+    assert [key for key in saved if key in parameters] == parameters
+    assert [key for key in saved if key not in parameters] == statistics
 
 
 def test_layer_outputs_are_those_of_every_kernel_in_both_frameworks(bound, name, variant, small_batch):
@@ -197,8 +202,11 @@ def test_full_scale_models_have_the_declared_shapes_without_memory(workload_clas
             node = node.setdefault(part, {})
         node[leaf] = jax.ShapeDtypeStruct(parameter.shape, np.float32)
 
+    statistics = initial_statistics(workload.statistics())
+    state = workload._bound.import_statistics(workload, None, None, statistics) if statistics else None
+
     def forward(params, batch):
-        return workload.model_fn(params, batch, None, ForwardPassMode.EVAL, KEY, False)[0]
+        return workload.model_fn(params, batch, state, ForwardPassMode.EVAL, KEY, False)[0]
 
     assert jax.eval_shape(forward, tree, FULL_BATCHES[name](workload)).shape == FULL_LOGITS[name]
 
