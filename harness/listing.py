@@ -11,8 +11,9 @@ Row = dict[str, Any]
 
 
 def list_workloads(scale: Scale = "mini") -> list[Row]:
-    """One row per workload and variant at a scale; nothing is built."""
-    from harness.workloads import workload_class, workload_names
+    """One row per workload and variant at a scale. Nothing is built: parameters and tensors are the declared ones, the
+    same in each of the ``frameworks``."""
+    from harness.workloads import frameworks_of, workload_class, workload_names
 
     rows = []
     for name in workload_names():
@@ -32,6 +33,7 @@ def list_workloads(scale: Scale = "mini") -> list[Row]:
                     "batch_size": workload.base_settings.batch_size,
                     "step_hint": workload.step_hint,
                     "budget_sec": workload.max_allowed_runtime_sec,
+                    "frameworks": list(frameworks_of(name)),
                     "summary": cls.summary if variant == BASE else cls.variants[variant].summary,
                 }
             )

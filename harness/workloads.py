@@ -8,7 +8,7 @@ from pathlib import Path
 
 import workloads as _package
 from harness.errors import UsageError, unknown
-from harness.spec import BASE, Resampling, Scale, Workload
+from harness.spec import BASE, FRAMEWORKS, Framework, Resampling, Scale, Workload
 
 SCALES: tuple[Scale, ...] = ("mini", "full")
 
@@ -28,6 +28,12 @@ def workload_class(name: str) -> type[Workload]:
     if name not in workload_names():
         raise unknown("workload", name, workload_names())
     return importlib.import_module(f"workloads.{name}.workload").WORKLOAD
+
+
+def frameworks_of(name: str) -> tuple[Framework, ...]:
+    """The frameworks in which a workload's model is written."""
+    folder = Path(_package.__path__[0]) / name
+    return tuple(framework for framework in FRAMEWORKS if (folder / f"model_{framework}.py").exists())
 
 
 def split_name(full_name: str) -> tuple[str, str]:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import jax
 import numpy as np
 import pytest
@@ -15,7 +12,6 @@ from harness.frameworks.torch import buffer_name
 from harness.seeds import initial_statistics
 from harness.spec import BASE, ForwardPassMode
 
-COUNTS = Path(__file__).parents[2].parent / "shared" / "param_counts.json"
 KEY = np.array([0, 7], np.uint32)
 
 OUTPUT_LAYER = {"mnist": "Dense_1", "criteo1tb": "Dense_7", "finewebedu_lm": "Embed_0", "ogbg": "Dense_2"}
@@ -173,17 +169,6 @@ def test_output_layer_is_known_by_either_frameworks_name(workload_class, bound, 
         workload = bound(name, variant, framework)
         keys = [workload._bound.parameter_key(parameter) for parameter in workload.parameters()]
         assert {key.split(".")[0] for key in keys if workload.is_output_params(key)} == {OUTPUT_LAYER[name]}
-
-
-@pytest.mark.skipif(not COUNTS.exists(), reason="AlgoPerf's parameter counts are not beside this checkout")
-def test_full_scale_has_algoperfs_size(workload_class, name):
-    counts, cls = json.loads(COUNTS.read_text()), workload_class(name)
-    workloads = {w.full_name: w for w in (cls(variant, "full") for variant in (BASE, *cls.variants))}
-    compared = workloads.keys() & counts.keys()
-    assert name in compared
-    for full_name in compared:
-        assert workloads[full_name].num_parameters == counts[full_name]["params"]
-        assert len(workloads[full_name].parameters()) == counts[full_name]["jax"]["tensors"]
 
 
 def test_full_scale_models_have_the_declared_shapes_without_memory(workload_class, name, variant):
