@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 
 import jax
@@ -11,7 +12,8 @@ import pytest
 import scipy.signal
 import torch
 
-from workloads.layers_jax import Scope
+from harness.frameworks.torch import frozen_statistics
+from workloads.layers_jax import Scope, Statistics
 from workloads.speech import layers_jax, layers_torch
 from workloads.speech.base import FULL_MODEL, MINI_MODEL
 from workloads.speech.declared import BATCH_NORM_EPS, LAYER_NORM_EPS, subsample
@@ -197,38 +199,52 @@ def masked_input():
     return x, mask, random.standard_normal(4), random.standard_normal(4)
 
 
-def torch_batch_norm(scale, bias, momentum=0.25):
-    layer = layers_torch.MaskedBatchNorm(4, momentum).double()
+def batch_norms(x, mask, scale, bias, running, *, train, update=True):
+    """Output and running statistics of the layers in torch and in jax, which keep 3/4 of what was there before."""
+    layer = layers_torch.MaskedBatchNorm(4, 0.75).double().train(train)
+    state = {"batch_stats": {"BatchNorm_0": {name: jnp.asarray(value) for name, value in running.items()}}}
     with torch.no_grad():
-        layer.weight.copy_(torch.tensor(scale))
-        layer.bias.copy_(torch.tensor(bias))
-    return layer
+        for place, value in (
+            (layer.weight, scale),
+            (layer.bias, bias),
+            (layer.running_mean, running["mean"]),
+            (layer.running_var, running["var"]),
+        ):
+            place.copy_(torch.tensor(value))
+        with contextlib.nullcontext() if update else frozen_statistics(layer):
+            in_torch = layer(torch.tensor(x), torch.tensor(mask)).numpy()
+    statistics = Statistics(state, train=train, update=update)
+    scope = Scope({"scale": jnp.asarray(scale), "bias": jnp.asarray(bias)}, "BatchNorm_0.")
+    in_jax = layers_jax.masked_batch_norm(scope, statistics, jnp.asarray(x), jnp.asarray(mask), 0.75)
+    kept = statistics.state()["batch_stats"]["BatchNorm_0"]
+    return [(in_torch, layer.running_mean, layer.running_var), (in_jax, kept["mean"], kept["var"])]
 
 
-def test_batch_norm_takes_biased_statistics_of_the_unpadded_frames():
+RUNNING = {"mean": np.array([1.5, 0, -1, 2]), "var": np.array([4.0, 1, 0.5, 2])}
+
+
+@pytest.mark.parametrize("update", [True, False])
+def test_batch_norm_takes_biased_statistics_of_the_unpadded_frames(update):
     x, mask, scale, bias = masked_input()
-    layer = torch_batch_norm(scale, bias)
-    found = layer(torch.tensor(x), torch.tensor(mask)).detach().numpy()
     real = x[mask[..., 0] == 1]
     expected = ((x - real.mean(0)) / np.sqrt(real.var(0) + BATCH_NORM_EPS) * (1 + scale) + bias) * mask
-    np.testing.assert_allclose(found, expected, atol=1e-12)
-    np.testing.assert_allclose(layer.running_mean, 0.25 * real.mean(0), atol=1e-12)
-    np.testing.assert_allclose(layer.running_var, 0.75 + 0.25 * real.var(0), atol=1e-12)
+    taken = 0.25 if update else 0.0
     with jax.enable_x64(True):
-        mean, variance = layers_jax.masked_moments(jnp.asarray(x), jnp.asarray(mask))
-        np.testing.assert_allclose(mean, real.mean(0), atol=1e-12)
-        np.testing.assert_allclose(variance, real.var(0), atol=1e-12)
+        for found, mean, variance in batch_norms(x, mask, scale, bias, RUNNING, train=True, update=update):
+            np.testing.assert_allclose(found, expected, atol=1e-12)
+            np.testing.assert_allclose(mean, (1 - taken) * RUNNING["mean"] + taken * real.mean(0), atol=1e-12)
+            np.testing.assert_allclose(variance, (1 - taken) * RUNNING["var"] + taken * real.var(0), atol=1e-12)
 
 
 def test_batch_norm_in_evaluation_uses_the_running_statistics_and_keeps_them():
     x, mask, scale, bias = masked_input()
-    layer = torch_batch_norm(scale, bias).eval()
-    layer.running_mean.fill_(1.5)
-    layer.running_var.fill_(4.0)
-    found = layer(torch.tensor(x), torch.tensor(mask)).detach().numpy()
-    expected = ((x - 1.5) / np.sqrt(4.0 + BATCH_NORM_EPS) * (1 + scale) + bias) * mask
-    np.testing.assert_allclose(found, expected, atol=1e-12)
-    assert layer.running_mean.tolist() == [1.5] * 4 and layer.running_var.tolist() == [4.0] * 4
+    deviation = np.sqrt(RUNNING["var"] + BATCH_NORM_EPS)
+    expected = ((x - RUNNING["mean"]) / deviation * (1 + scale) + bias) * mask
+    with jax.enable_x64(True):
+        for found, mean, variance in batch_norms(x, mask, scale, bias, RUNNING, train=False):
+            np.testing.assert_allclose(found, expected, atol=1e-12)
+            np.testing.assert_array_equal(mean, RUNNING["mean"])
+            np.testing.assert_array_equal(variance, RUNNING["var"])
 
 
 def test_layer_norm_multiplies_by_one_plus_its_scale():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.spec import Parameter, ParameterType
+from harness.spec import Parameter, ParameterType, Statistic
 from workloads.declared import dense
 from workloads.init_laws import xavier_uniform, zeros
 
@@ -30,6 +30,12 @@ def batch_norm(name: str, features: int) -> Iterator[Parameter]:
     """Scale and bias ``(features,)``, both 0 at first: the factor is 1 + scale."""
     yield Parameter(f"{name}.scale", (features,), ParameterType.BATCH_NORM_SCALE, zeros)
     yield Parameter(f"{name}.bias", (features,), ParameterType.BATCH_NORM_BIAS, zeros)
+
+
+def running(name: str, features: int) -> Iterator[Statistic]:
+    """Running mean and variance ``(features,)`` of the batch normalisation of that name."""
+    yield Statistic(f"{name}.mean", (features,), 0.0)
+    yield Statistic(f"{name}.var", (features,), 1.0)
 
 
 def layer_norm(name: str, features: int) -> Iterator[Parameter]:

@@ -11,8 +11,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from workloads.layers_jax import Scope, dense, matmul
-from workloads.speech.declared import LAYER_NORM_EPS
+from workloads.layers_jax import Scope, Statistics, conv, dense, matmul
+from workloads.speech.declared import BATCH_NORM_EPS, LAYER_NORM_EPS
 from workloads.speech.front_end import FLOOR, PREEMPHASIS, SCALE, FrontEnd
 
 
@@ -67,23 +67,26 @@ def subsample(
     x = features[..., None]
     for name in ("Conv_0", "Conv_1"):
         paddings = paddings[:, ::2]
-        x = activation(_strided_conv(scope[name], x)) * (1 - paddings)[:, :, None, None]
+        x = activation(conv(scope[name], x, stride=2)) * (1 - paddings)[:, :, None, None]
     return dense(scope["Dense_0"], x.reshape(*x.shape[:2], -1)), paddings
 
 
-def _strided_conv(scope: Scope, x: jax.Array) -> jax.Array:
-    """3x3 windows, every second one in both directions: ``[B, T, F, in] -> [B, T / 2, F / 2, out]``, rounded up."""
-    y = jax.lax.conv_general_dilated(
-        x, scope.value("kernel"), (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
-    return scope.record(y + scope.value("bias"))
+def masked_batch_norm(scope: Scope, statistics: Statistics, x: jax.Array, mask: jax.Array, decay: float) -> jax.Array:
+    """Batch normalisation (Ioffe & Szegedy 2015) of ``[B, T, C]`` by the frames that ``mask [B, T, 1]`` leaves, with
+    their mean and biased variance, a factor of 1 + scale, and zeros at padding.
 
-
-def masked_moments(x: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Mean and biased variance ``[C]`` of ``x [B, T, C]`` over the frames that ``mask [B, T, 1]`` leaves."""
-    count = jnp.maximum(mask.sum(), 1)
-    mean = (x * mask).sum((0, 1)) / count
-    return mean, (jnp.square(x - mean) * mask).sum((0, 1)) / count
+    The running statistics keep ``decay`` of their old values.
+    """
+    if statistics.train:
+        count = jnp.maximum(mask.sum(), 1)
+        mean = (x * mask).sum((0, 1)) / count
+        variance = (jnp.square(x - mean) * mask).sum((0, 1)) / count
+        statistics.renew(scope.path, decay, mean=mean, var=variance)
+    else:
+        running = statistics.running(scope.path)
+        mean, variance = running["mean"], running["var"]
+    factor = (1 + scope.value("scale")) * jax.lax.rsqrt(variance + BATCH_NORM_EPS)
+    return ((x - mean) * factor + scope.value("bias")) * mask
 
 
 def offset_layer_norm(scope: Scope, x: jax.Array) -> jax.Array:

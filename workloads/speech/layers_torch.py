@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from workloads.layers_torch import Dense
+from workloads.layers_torch import Conv, Dense
 from workloads.speech.declared import BATCH_NORM_EPS, LAYER_NORM_EPS, subsampled
 from workloads.speech.front_end import FLOOR, PREEMPHASIS, SCALE, FrontEnd
 
@@ -64,19 +64,11 @@ class Features(nn.Module):
         return features, paddings
 
 
-class StridedConv(nn.Module):
-    """3x3 windows, every second one in both directions, padded as XLA pads ("SAME"): ``[B, T, F, in]`` ->
-    ``[B, T / 2, F / 2, out]``, rounded up, before the activation."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(outputs, inputs, 3, 3))
-        self.bias = nn.Parameter(torch.empty(outputs))
+class ChannelsLast(Conv):
+    """A convolution of ``[B, *space, in]`` into ``[B, *space, out]``, as in jax."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        (top, bottom), (left, right) = ((n % 2, 1) for n in x.shape[1:3])
-        x = F.pad(x.permute(0, 3, 1, 2), (left, right, top, bottom))
-        return F.conv2d(x, self.weight, self.bias, stride=2).permute(0, 2, 3, 1)
+        return super().forward(x.movedim(-1, 1)).movedim(1, -1)
 
 
 class Subsample(nn.Module):
@@ -88,7 +80,7 @@ class Subsample(nn.Module):
     def __init__(self, bins: int, width: int, activation: Callable[[torch.Tensor], torch.Tensor]) -> None:
         super().__init__()
         self.activation = activation
-        self.Conv_0, self.Conv_1 = StridedConv(1, width), StridedConv(width, width)
+        self.Conv_0, self.Conv_1 = (ChannelsLast(inputs, width, (3, 3), stride=2) for inputs in (1, width))
         self.Dense_0 = Dense(subsampled(bins) * width, width)
 
     def forward(self, features: torch.Tensor, paddings: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -103,15 +95,15 @@ class MaskedBatchNorm(nn.Module):
     """Batch normalisation (Ioffe & Szegedy 2015) of ``[B, T, C]`` by the frames that ``mask [B, T, 1]`` leaves, with
     their mean and biased variance, a factor of 1 + scale, and zeros at padding.
 
-    ``momentum`` is torch's: how much of a batch's statistics goes into the running ones.
+    The running statistics keep ``decay`` of their old values; ``momentum`` is torch's name for the rest.
     """
 
     running_mean: torch.Tensor
     running_var: torch.Tensor
 
-    def __init__(self, features: int, momentum: float) -> None:
+    def __init__(self, features: int, decay: float) -> None:
         super().__init__()
-        self.momentum = momentum
+        self.momentum = 1.0 - decay
         self.weight = nn.Parameter(torch.empty(features))
         self.bias = nn.Parameter(torch.empty(features))
         self.register_buffer("running_mean", torch.zeros(features))
