@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from harness.config import load_document
-from harness.entry import Entry, find_entry
+from harness.entry import Entry, default_point, find_entry
 from harness.errors import UsageError
 from harness.plan import PlannedTrial, plan_trials
 from harness.run import run
@@ -130,17 +130,13 @@ def plan_search(
         return dataclasses.replace(found, **overrides)
 
     candidates = dataclasses.replace(request(submission, "external"), trials=trials)
-    points = [{**_defaults(entry), **p} for p in sample(entry.search_space, trials, derive(seed=candidates.seed))]
+    points = [{**default_point(entry), **p} for p in sample(entry.search_space, trials, derive(seed=candidates.seed))]
     candidates = dataclasses.replace(candidates, trials=len(points))
     search = Search(entry, chosen, find_entry(reference), points, candidates, request(reference, "self_tuning"), out)
     plan_trials(search.baseline)
     plan_trials(dataclasses.replace(candidates, search_space=changes.get("search_space")))
     _check_points_file(search)
     return search
-
-
-def _defaults(entry: Entry) -> Mapping[str, Any]:
-    return load_document(entry.path).data.get("defaults", {}) if entry.kind == "composition" else {}
 
 
 def _check_points_file(search: Search) -> int:

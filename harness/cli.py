@@ -290,7 +290,7 @@ def targets_command(
 ) -> None:
     """Set a mini workload's targets by AlgoPerf's procedure, scaled down.
 
-    Random search over several standard algorithms, rerun of the best point with many seeds; the validation target is
+    Random search over several standard algorithms, reruns of the best points; the validation target is
     the median of their best values, the test target the worst test value among the runs that met it.
 
     \b

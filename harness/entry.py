@@ -125,6 +125,11 @@ def locate(reference: str) -> Path:
     raise unknown("submission", reference, entry_names())
 
 
+def default_point(entry: Entry) -> Mapping[str, Any]:
+    """The hyperparameters that a composition runs with under the self-tuning ruleset; empty for Python entries."""
+    return load_document(entry.path).data.get("defaults", {}) if entry.kind == "composition" else {}
+
+
 def _read_composition(path: Path) -> Entry:
     import submissions.composition as composition
 

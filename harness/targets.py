@@ -1,8 +1,10 @@
 """Targets of mini workloads by AlgoPerf's procedure (Dahl et al. 2023, section 4.4), scaled down.
 
-Several standard algorithms are searched quasi-randomly over a horizon shorter than the step hint; the best point is
-rerun with many seeds; the validation target is the median of their best validation values, the test target the worst
-test value, at the evaluation with the best validation value, among the runs that met the validation target.
+Several standard algorithms are searched quasi-randomly, and at their entries' defaults, over a horizon shorter than the
+step hint. The best points are rerun with a few seeds each, because the best single run of a search is a lucky one; the
+one with the best median is rerun with many. The validation target is the median of their best validation values, the
+test target the worst test value, at the evaluation with the best validation value, among the runs that met the
+validation target.
 
 For a resampling plan the training sets are smaller, and so must the targets be: the best point of the base procedure is
 rerun on the plan's folds, before any submission sees them. The validation target is then what all of these runs reach:
@@ -22,7 +24,7 @@ from typing import Any
 from rich.console import Console
 
 from harness import __version__
-from harness.entry import Entry, find_entry
+from harness.entry import Entry, default_point, find_entry
 from harness.errors import UsageError
 from harness.launch import run_trials
 from harness.machine import machine_facts
@@ -40,6 +42,10 @@ from results.store import read_evaluations, read_trial, trial_folder, write_json
 
 STANDARD_ALGORITHMS = ("nadamw_cosine", "adamw_linear", "nesterov_cosine")
 SIGNIFICANT_DIGITS = 5
+SHORTLIST = 3
+"""How many of the search's points are rerun."""
+PILOT_SEEDS = 3
+"""Runs of each by which one is chosen."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,14 +194,25 @@ def _set_target(runner: _Runner, algorithms: Sequence[str], points: int, seeds: 
         (entry, point)
         for entry in entries
         if entry.search_space is not None
-        for point in sample(entry.search_space, points, derive(seed=runner.seed, algorithm=entry.name))
+        for point in (
+            *sample(entry.search_space, points, derive(seed=runner.seed, algorithm=entry.name)),
+            *filter(None, [default_point(entry)]),
+        )
     ]
     found = runner.run(search, "search")
     sign = -1 if metric.direction == "maximize" else 1
     order = sorted(range(len(found)), key=lambda i: sign * found[i].validation)
-    entry, point = search[order[0]]
+
+    def reruns(rank: int, seeds: int) -> list[BestPoint]:
+        return runner.run([search[order[rank]]] * seeds, f"rerun-{rank + 1}")
+
+    def pilot(rank: int) -> float:
+        return sign * statistics.median(run.validation for run in reruns(rank, min(PILOT_SEEDS, seeds)))
+
+    chosen = min(range(min(SHORTLIST, len(order))), key=pilot)
+    entry, point = search[order[chosen]]
     return {
-        **_targets_from(runner.run([(entry, point)] * seeds, "rerun"), metric, _median),
+        **_targets_from(reruns(chosen, seeds), metric, _median),
         "algorithm": entry.name,
         "framework": runner.framework,
         "hyperparameters": dict(point),
