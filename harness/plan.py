@@ -66,6 +66,8 @@ def plan_trials(request: Request) -> list[PlannedTrial]:
       UsageError: an unknown name, an entry outside the suite's track, ruleset or framework, a workload without target.
     """
     competitors = _competitors(request)
+    if request.target_required:
+        _check_targets(request)
     ruleset = RULESETS[request.ruleset]
     planned: list[PlannedTrial] = []
     for number, replicate in enumerate(_replicates(request), 1):
@@ -80,6 +82,17 @@ def plan_trials(request: Request) -> list[PlannedTrial]:
                 ]
                 planned += turn if (number + trial) % 2 == 0 else reversed(turn)
     return planned
+
+
+def _check_targets(request: Request) -> None:
+    """One error for all workloads without a target; one workload's own error says how to set it."""
+    without = [w for w in (make_workload(name, request.scale) for name in request.workloads) if not w.has_target]
+    if len(without) > 1:
+        names = ", ".join(workload.full_name for workload in without)
+        raise UsageError(
+            f"{len(without)} workloads have no target at scale {request.scale}: {names}; set the mini ones with "
+            "`timetrial targets WORKLOAD --write`, or name the others alone with --workload"
+        )
 
 
 @dataclasses.dataclass(frozen=True)

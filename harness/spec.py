@@ -249,6 +249,10 @@ class Workload(abc.ABC):
         """
         found = self._declared_target()
         if found is None:
+            if self.scale == "full" and not self.resampling:
+                raise WorkloadError(
+                    f"{self.full_name} (full) has no target: AlgoPerf sets none; leave it out, or use --scale mini"
+                )
             part = f" for {self.resampling.train_fraction:.2f} of its training data" if self.resampling else ""
             plan = f" {self.resampling.as_option} --write" if self.resampling else ""
             raise WorkloadError(

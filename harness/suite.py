@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import pydantic
 
@@ -13,9 +13,10 @@ from harness.config import Document, load_document, validate
 from harness.entry import entry_names, find_entry
 from harness.errors import UsageError, suggestion, unknown
 from harness.resampling import Fold
-from harness.spec import TRACKS, Framework, Scale
+from harness.seeds import derive
+from harness.spec import BASE, TRACKS, Framework, Scale
 from harness.tuning import RULESETS, RulesetName
-from harness.workloads import make_workload, workload_names
+from harness.workloads import make_workload, split_name, workload_class, workload_names
 
 ALL = "all"
 
@@ -64,8 +65,29 @@ class _SubmissionItem(pydantic.BaseModel):
     framework: Framework | None = None
 
 
+class _HeldOut(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid")
+    seed: int = pydantic.Field(ge=0)
+
+
+class _Workloads(pydantic.BaseModel):
+    """``base``: full names, or ``all`` bases. ``held_out``: as in AlgoPerf 0.5, also one variant of each of these bases
+    (of every workload where no ``base`` is given), drawn by the seed; without ``base``, the drawn variants alone."""
+
+    model_config = pydantic.ConfigDict(extra="forbid")
+    base: Literal["all"] | list[str] = []
+    held_out: _HeldOut | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _names_some(self) -> _Workloads:
+        if not self.base and self.held_out is None:
+            raise ValueError("names none; give `all`, a list of names, or held_out with a seed")
+        return self
+
+
 class Suite(pydantic.BaseModel):
-    """A suite file's content; ``all`` stands for every workload (base variants) or every ready entry."""
+    """A suite file's content; ``all`` stands for every workload (base variants) or every ready entry. ``workloads`` may
+    also be given as ``all`` or a list, which is its ``base``."""
 
     model_config = pydantic.ConfigDict(extra="forbid")
     name: str
@@ -76,8 +98,13 @@ class Suite(pydantic.BaseModel):
     studies: int = pydantic.Field(default=3, ge=1)
     trials: int = pydantic.Field(default=5, ge=1)
     seed: int = pydantic.Field(default=0, ge=0)
-    workloads: Literal["all"] | list[str]
+    workloads: _Workloads
     submissions: Literal["all"] | list[str | _SubmissionItem]
+
+    @pydantic.field_validator("workloads", mode="before")
+    @classmethod
+    def _base_alone(cls, value: Any) -> Any:
+        return {"base": value} if isinstance(value, str | list) else value
 
 
 def suites_folder() -> Path:
@@ -108,22 +135,45 @@ def load_suite(reference: str) -> Suite:
 
 
 def _check_names(document: Document, suite: Suite) -> None:
-    for kind in ("workloads", "submissions"):
-        items = getattr(suite, kind)
-        for index, item in enumerate(items if isinstance(items, list) else []):
-            name = item if isinstance(item, str) else item.name
+    within = ("base",) if isinstance(document.data["workloads"], dict) else ()
+    named: dict[tuple[str | int, ...], list[str]] = {
+        ("workloads", *within): _listed(suite.workloads.base),
+        ("submissions",): [item if isinstance(item, str) else item.name for item in _listed(suite.submissions)],
+    }
+    for key, names in named.items():
+        for index, name in enumerate(names):
             try:
-                make_workload(name, suite.scale) if kind == "workloads" else find_entry(name)
+                make_workload(name, suite.scale) if key[0] == "workloads" else find_entry(name)
             except UsageError as error:
-                raise document.error((kind, index), str(error)) from None
+                raise document.error((*key, index), str(error)) from None
+
+
+def _listed(names: Any) -> list[Any]:
+    return names if isinstance(names, list) else []
+
+
+def workloads_of(suite: Suite) -> tuple[str, ...]:
+    """Full names of a suite's workloads, the drawn variants behind the bases."""
+    chosen = suite.workloads
+    base = list(workload_names()) if chosen.base == ALL else _listed(chosen.base)
+    if chosen.held_out is None:
+        return tuple(base)
+    of = [name for name in base or workload_names() if split_name(name)[1] == BASE]
+    drawn = (_held_out(name, chosen.held_out.seed) for name in of if workload_class(name).variants)
+    return tuple(dict.fromkeys([*base, *drawn]))
+
+
+def _held_out(name: str, seed: int) -> str:
+    """One variant; the draw of one workload does not depend on which others there are."""
+    variants = sorted(workload_class(name).variants)
+    return f"{name}_{variants[derive(seed=seed, held_out=name) % len(variants)]}"
 
 
 def requests_of(suite: Suite) -> list[Request]:
     """One request per ruleset of a suite. Under ``all``, entries that cannot run under a ruleset are left out."""
-    names = suite.workloads if isinstance(suite.workloads, list) else list(workload_names())
     return [
         Request(
-            workloads=tuple(names),
+            workloads=workloads_of(suite),
             submissions=tuple(_submissions(suite, ruleset)),
             ruleset=ruleset,
             studies=suite.studies,

@@ -5,8 +5,9 @@ import pytest
 from harness.errors import UsageError
 from harness.launch import DEFAULT_LIMITS, core_slots
 from harness.plan import Status, plan_status, plan_trials, price
-from harness.spec import Target
-from harness.suite import Request, load_suite, requests_of
+from harness.spec import BASE, Target
+from harness.suite import Request, load_suite, requests_of, suite_names, workloads_of
+from harness.workloads import make_workload, split_name, workload_names
 from results.record import StopReason, TrialRecord
 from results.store import StoreError, write_trial
 
@@ -146,10 +147,79 @@ def test_a_workload_without_target_is_refused(monkeypatch):
         plan_trials(REQUEST)
 
 
-@pytest.mark.parametrize("name", ["quick", "standard"])
+def test_all_workloads_without_target_are_named_at_once(monkeypatch):
+    monkeypatch.setattr("harness.spec.Workload._declared_target", lambda self: None)
+    with pytest.raises(UsageError, match=r"2 workloads have no target at scale mini: mnist, criteo1tb_resnet; set"):
+        plan_trials(dataclasses.replace(REQUEST, workloads=("mnist", "criteo1tb_resnet")))
+    with pytest.raises(Exception, match=r"mnist_relu \(full\) has no target: AlgoPerf sets none"):
+        plan_trials(dataclasses.replace(REQUEST, workloads=("mnist_relu",), scale="full"))
+
+
+@pytest.mark.parametrize("name", suite_names())
 def test_the_suites_plan(name):
     for request in requests_of(load_suite(name)):
         assert plan_trials(request)
+
+
+V1 = {
+    "criteo1tb", "fastmri", "finewebedu_lm", "imagenet_resnet", "imagenet_vit", "librispeech_conformer",
+    "librispeech_deepspeech", "ogbg", "wmt",
+}  # fmt: skip
+
+
+def test_the_full_scale_suites_name_algoperfs_workloads_with_its_rules():
+    for name, algoperfs in (("full", V1), ("qualification", {"criteo1tb", "ogbg", "wmt"})):
+        external, self_tuning = requests_of(load_suite(name))
+        assert external.scale == self_tuning.scale == "full"
+        assert (external.studies, external.trials, self_tuning.studies, self_tuning.trials) == (3, 5, 3, 1)
+        assert set(external.workloads) <= algoperfs
+        for planned in plan_trials(external):
+            workload = make_workload(planned.key.workload, "full")
+            assert planned.task.spec.budget_sec == workload.max_allowed_runtime_sec
+    budgets = {planned.key.workload: planned.task.spec.budget_sec for planned in plan_trials(self_tuning)}
+    assert (budgets["criteo1tb"], budgets["ogbg"]) == (1.5 * 8_915, 1.5 * 11_303)
+
+
+def suite_of(tmp_path, workloads):
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"name: mine\nrulesets: [external]\nworkloads: {workloads}\nsubmissions: [nadamw_cosine]\n")
+    return load_suite(str(path))
+
+
+def test_one_variant_of_each_base_is_held_out_by_the_suites_seed(tmp_path):
+    def drawn(seed):
+        names = workloads_of(suite_of(tmp_path, f"{{held_out: {{seed: {seed}}}}}"))
+        assert [split_name(name)[0] for name in names] == list(workload_names())
+        assert all(split_name(name)[1] != BASE for name in names)
+        return names
+
+    assert drawn(0) == drawn(0)
+    every = {name for seed in range(60) for name in drawn(seed)}
+    assert every == {f"{name}_{v}" for name in workload_names() for v in type(make_workload(name)).variants}
+
+
+def test_the_held_out_variants_join_the_bases_and_one_draw_does_not_move_another(tmp_path):
+    alone = workloads_of(suite_of(tmp_path, "{held_out: {seed: 3}}"))
+    together = workloads_of(suite_of(tmp_path, "{base: all, held_out: {seed: 3}}"))
+    assert together == (*workload_names(), *alone)
+    some = workloads_of(suite_of(tmp_path, "{base: [ogbg, criteo1tb_resnet], held_out: {seed: 3}}"))
+    assert some[:2] == ("ogbg", "criteo1tb_resnet")
+    assert some[2:] == tuple(name for name in alone if name.startswith("ogbg"))
+
+
+@pytest.mark.parametrize(
+    ("workloads", "message"),
+    [
+        ("{held_out: {sed: 0}}", r"mine\.yaml:3: workloads\.held_out\.sed: unknown key; did you mean 'seed'"),
+        ("{base: [mnits]}", r"mine\.yaml:3: workloads\.base\.0: unknown workload 'mnits'; did you mean 'mnist'"),
+        ("3", r"mine\.yaml:3: workloads: .*found 3"),
+        ("{}", r"mine\.yaml:3: workloads: names none"),
+        ("[]", r"mine\.yaml:3: workloads: names none"),
+    ],
+)
+def test_a_malformed_choice_of_workloads_is_told_with_file_and_line(tmp_path, workloads, message):
+    with pytest.raises(UsageError, match=message):
+        suite_of(tmp_path, workloads)
 
 
 def test_suites_are_checked_with_file_and_line(tmp_path):
