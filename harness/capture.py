@@ -19,6 +19,11 @@ def record_layer(kernel_name: str, output: Tensor) -> None:
         captured[kernel_name] = output
 
 
+def is_capturing() -> bool:
+    """Whether ``record_layer`` keeps anything; for outputs that are computed to be recorded only."""
+    return _captured.get() is not None
+
+
 @contextlib.contextmanager
 def capture_layers() -> Iterator[dict[str, Any]]:
     """Collects what ``record_layer`` is told, by the kernel's declared name, in the order of the forward pass."""

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, NoReturn
 import numpy as np
 
 from harness.backend import Backend, Resampling
-from harness.capture import capture_layers, record_layer
+from harness.capture import capture_layers, is_capturing, record_layer
 from harness.declarations import (
     BASE,
     FRAMEWORKS,
@@ -103,6 +103,7 @@ __all__ = [
     "Workload",
     "WorkloadError",
     "capture_layers",
+    "is_capturing",
     "record_layer",
     "suggestion",
     "target_records",

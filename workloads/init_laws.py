@@ -64,6 +64,14 @@ def _xavier_normal(rng: np.random.RandomState, shape: Shape) -> np.ndarray:
     return _normal(rng, shape, std=math.sqrt(2.0 / sum(_fans(shape))))
 
 
+def _orthogonal(rng: np.random.RandomState, shape: Shape) -> np.ndarray:
+    rows, columns = math.prod(shape[:-1]), shape[-1]
+    gaussian = rng.standard_normal((max(rows, columns), min(rows, columns)))
+    q, r = np.linalg.qr(gaussian)
+    q *= np.where(np.diag(r) < 0, -1.0, 1.0)  # without it QR's sign convention would favour some rotations
+    return np.ascontiguousarray(q if rows >= columns else q.T, np.float32).reshape(shape)
+
+
 def _as_matrix(rng: np.random.RandomState, shape: Shape, *, law: InitLaw, inputs: int) -> np.ndarray:
     return law(rng, (math.prod(shape[:inputs]), math.prod(shape[inputs:]))).reshape(shape)
 
@@ -102,3 +110,9 @@ xavier_uniform: InitLaw = _xavier_uniform
 
 xavier_normal: InitLaw = _xavier_normal
 """N(0, 2 / (fan_in + fan_out)), Glorot & Bengio 2010."""
+
+orthogonal: InitLaw = _orthogonal
+"""A uniformly drawn rotation or reflection (Mezzadri 2007, arXiv math-ph/0609050; as initial values Saxe et al. 2014).
+
+The last axis is one side of the matrix, the others together the other; vectors along the shorter side are orthonormal.
+"""

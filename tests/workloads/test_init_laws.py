@@ -47,6 +47,24 @@ def test_convolution_kernels_count_the_window_in_their_fans():
     assert 0.99 * bound < np.abs(values).max() <= bound
 
 
+@pytest.mark.parametrize("shape", [(24, 24), (40, 24), (24, 40), (3, 8, 40)])
+def test_orthogonal_kernels_keep_lengths_along_their_shorter_side(shape):
+    values = draw(init_laws.orthogonal, shape)
+    assert values.shape == shape and values.dtype == np.float32
+    matrix = values.reshape(-1, shape[-1])
+    gram = matrix.T @ matrix if matrix.shape[0] >= matrix.shape[1] else matrix @ matrix.T
+    np.testing.assert_allclose(gram, np.eye(len(gram)), atol=1e-6)
+
+
+def test_orthogonal_kernels_are_uniform_among_all_rotations():
+    rng = np.random.RandomState(0)
+    drawn = np.array([init_laws.orthogonal(rng, (3, 3)) for _ in range(3000)])
+    # A column of a uniform rotation is uniform on the sphere, so each of its coordinates is uniform (Archimedes).
+    for coordinate in drawn.reshape(3000, 9).T:
+        assert stats.kstest(coordinate, stats.uniform(-1, 2).cdf).pvalue > 1e-4
+    assert 0.45 < (np.linalg.det(drawn) > 0).mean() < 0.55
+
+
 @pytest.mark.parametrize("law", [init_laws.normal(1.0), init_laws.uniform(0, 1), init_laws.lecun_normal()])
 def test_values_do_not_depend_on_the_chunk(law, monkeypatch):
     whole = draw(law, (7, 11))

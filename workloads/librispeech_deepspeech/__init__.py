@@ -1,0 +1,1 @@
+"""librispeech_deepspeech: transcribe speech with a recurrent network."""
