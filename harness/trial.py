@@ -23,7 +23,7 @@ from harness.entry import InvalidSubmissionError, load_functions
 from harness.frameworks import TrialBackend
 from harness.resampling import resampling_of
 from harness.seeds import derive, key_stream, key_words
-from harness.spec import EvalBatch, TrainingCompleteError, Workload
+from harness.spec import EvalBatch, TrainingCompleteError, Workload, WorkloadError
 from harness.task import TrialTask, batch_size_of
 from harness.tuning import as_namedtuple
 from harness.workloads import make_workload
@@ -297,7 +297,10 @@ class TrainingLoop:
         for batch in evaluated:
             right = self.workload.is_right(batch)
             if right is not None:
-                real = np.asarray(batch.batch.get("weights", np.ones(len(right)))).reshape(len(right), -1)[:, 0] > 0
+                count = len(batch.batch["targets"])
+                if right.shape != (count,):
+                    raise WorkloadError(f"{self.workload.name}: is_right gave {right.shape} for {count} examples")
+                real = np.asarray(batch.batch.get("weights", np.ones(count))).reshape(count, -1)[:, 0] > 0
                 self.right.append(np.asarray(right, bool)[real])
             yield batch
 

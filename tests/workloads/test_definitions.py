@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from harness.frameworks import load
 from harness.spec import EvalBatch, ParameterType
 from harness.workloads import make_workload
 
@@ -98,3 +99,12 @@ def test_log_loss_is_the_metric_of_click_prediction(workload_class):
     workload = workload_class("criteo1tb")()
     assert workload.evaluate([batch([], [], loss=1.0, n_valid=4)]) == {"loss": 0.25}
     assert not workload.metric.better(0.3, 0.3)
+
+
+def test_right_and_wrong_are_one_answer_per_example(workload_class, name, small_batch):
+    workload = workload_class(name)().bind(load("torch"))
+    batch = small_batch(workload, 6)
+    params, state = workload.init_model_fn(np.array([0, 7], np.uint32))
+    (evaluated,) = workload._bound.evaluated(workload, params, state, [batch])
+    right = workload.is_right(evaluated)
+    assert right is None or (right.shape == (6,) and right.dtype == bool)

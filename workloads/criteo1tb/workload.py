@@ -107,7 +107,7 @@ class Criteo1TB(GeneratedWorkload):
         return np.asarray(self.load_split("train")["targets"])
 
     def is_right(self, evaluated: EvalBatch) -> np.ndarray:
-        return (evaluated.fetch_logits().reshape(-1) > 0) == (evaluated.batch["targets"] > 0.5)
+        return (evaluated.fetch_logits().reshape(-1) > 0) == (evaluated.batch["targets"].reshape(-1) > 0.5)
 
     def generate(self) -> dict[str, dict[str, np.ndarray]]:
         from workloads.criteo1tb.generator import generate
