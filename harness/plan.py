@@ -26,7 +26,7 @@ from harness.task import TrialTask
 from harness.tuning import RULESETS, Ruleset, sample
 from harness.workloads import make_workload
 from results.record import TrialKey, TrialRecord, TrialSpec
-from results.store import TRIAL_FILE, read_trial, trial_folder
+from results.store import TRIAL_FILE, DamagedRecordError, read_trial, trial_folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,12 +40,18 @@ class PlannedTrial:
 
 
 class Status(enum.StrEnum):
-    """``failed`` trials have a record and count as run; ``stale`` ones have a record made under other conditions."""
+    """``failed`` trials have a record and count as run; ``stale`` ones have a record made under other conditions;
+    ``damaged`` ones have one that cannot be trusted, which a run sets aside."""
 
     DONE = "done"
     MISSING = "missing"
     STALE = "stale"
     FAILED = "failed"
+    DAMAGED = "damaged"
+
+
+UNRECORDED = frozenset({Status.MISSING, Status.DAMAGED})
+"""What every run runs."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -223,10 +229,10 @@ def _splitter_version() -> dict[str, str]:
 
 
 def plan_status(planned: Sequence[PlannedTrial], out: Path) -> list[PlannedStatus]:
-    """What is done, missing, stale (and why) or failed in a results folder.
+    """What is done, missing, stale, failed or damaged in a results folder, and why.
 
     Raises:
-      StoreError: a record is damaged.
+      StoreError: a record cannot be read, or was written by a newer version.
     """
     return [_status(trial, trial_folder(out, trial.key)) for trial in planned]
 
@@ -234,7 +240,10 @@ def plan_status(planned: Sequence[PlannedTrial], out: Path) -> list[PlannedStatu
 def _status(trial: PlannedTrial, folder: Path) -> PlannedStatus:
     if not (folder / TRIAL_FILE).exists():
         return PlannedStatus(trial, Status.MISSING)
-    record = read_trial(folder)
+    try:
+        record = read_trial(folder)
+    except DamagedRecordError as error:
+        return PlannedStatus(trial, Status.DAMAGED, str(error))
     if record.digest != trial.digest:
         return PlannedStatus(trial, Status.STALE, "; ".join(_differences(record.spec, trial.task.spec)), record)
     if record.stop_reason.failed:
@@ -261,7 +270,7 @@ def _brief(value: Any) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Price:
-    """What the missing trials cost: expected from recorded ones where there are any, at most by their budgets.
+    """What missing and damaged trials cost: expected from recorded ones where there are any, at most by the budgets.
 
     Seconds of wall time with ``jobs`` at a time; ``known`` of ``trials`` are priced from records.
     """
@@ -277,14 +286,14 @@ EVALUATION_ALLOWANCE = 1.3
 
 
 def price(statuses: Sequence[PlannedStatus], jobs: int) -> Price:
-    """Prices the missing trials."""
+    """Prices the trials that a run would run."""
     recorded: dict[tuple[str, ...], list[float]] = {}
     for status in statuses:
         if status.status is Status.DONE and status.record is not None:
             key = status.trial.key
             for group in ((key.submission, key.workload), (key.workload, key.framework)):
                 recorded.setdefault(group, []).append(status.record.wall_sec)
-    missing = [s.trial for s in statuses if s.status is Status.MISSING]
+    missing = [s.trial for s in statuses if s.status in UNRECORDED]
     expected, at_most, known = 0.0, 0.0, 0
     for trial in missing:
         key, budget = trial.key, trial.task.spec.budget_sec * EVALUATION_ALLOWANCE

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.plan import PlannedStatus, Price, Status
+from harness.plan import UNRECORDED, PlannedStatus, Price, Status
 from harness.progress import format_seconds
 from harness.suite import Request
 
@@ -43,7 +43,7 @@ def plan_text(report: Mapping[str, Any]) -> str:
     """The plan of one ruleset for people."""
     counts = ", ".join(f"{count} {name}" for name, count in report["counts"].items() if count)
     lines = [f"{report['ruleset']} ruleset into {report['out']}: {report['trials']} trials ({counts})"]
-    missing = report["counts"]["missing"]
+    missing = sum(report["counts"][status.value] for status in UNRECORDED)
     if missing:
         at_most = f"at most {format_seconds(report['at_most_sec'])} with {report['jobs']} at a time, by the budgets"
         known = report["priced_from_records"]

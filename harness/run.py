@@ -7,7 +7,7 @@ import datetime
 import json
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,11 @@ from rich.console import Console
 from harness import __version__
 from harness.errors import UsageError
 from harness.launch import DEFAULT_LIMITS, Limits, run_trials
+from harness.lock import locked
 from harness.machine import machine_facts
 from harness.plan import (
     EVALUATION_ALLOWANCE,
+    UNRECORDED,
     PlannedStatus,
     PlannedTrial,
     Status,
@@ -29,7 +31,16 @@ from harness.plan import (
 from harness.progress import Progress
 from harness.suite import Request
 from results.record import TrialRecord
-from results.store import RUN_FILE, StoreError, remove_leftovers, write_json_atomically, write_trial
+from results.store import (
+    OWN_FOLDER,
+    RUN_FILE,
+    StoreError,
+    remove_leftovers,
+    set_aside,
+    trial_folder,
+    write_json_atomically,
+    write_trial,
+)
 
 _FIXED = ("ruleset", "track", "scale", "seed", "threads")
 """Facts about a results folder which every run into it must share."""
@@ -70,23 +81,39 @@ def run(
       console: where progress goes.
 
     Raises:
-      UsageError: the request is malformed, or ``out`` belongs to another run or holds stale records.
+      UsageError: the request is malformed, ``out`` belongs to another run or holds stale records, or another launch is
+        running into it.
       StoreError: ``out`` cannot be written.
     """
     console = console or Console(stderr=True)
     planned = plan_trials(request) if planned is None else planned
-    open_folder(out, request)
-    statuses = plan_status(planned, out)
-    _refuse_stale(statuses, replace_stale)
-    again = (
-        {Status.MISSING} | ({Status.STALE} if replace_stale else set()) | ({Status.FAILED} if retry_failed else set())
-    )
+    _refuse_foreign(out)
+    again = UNRECORDED | ({Status.STALE} if replace_stale else set()) | ({Status.FAILED} if retry_failed else set())
+    with locked(out):
+        open_folder(out, request, console)
+        statuses = plan_status(planned, out)
+        _refuse_stale(statuses, replace_stale)
+        set_damaged_aside(statuses, out, console)
+        return _run_missing(request, out, statuses, again, jobs, limits, console)
+
+
+def _run_missing(
+    request: Request,
+    out: Path,
+    statuses: Sequence[PlannedStatus],
+    again: Set[Status],
+    jobs: int,
+    limits: Limits,
+    console: Console,
+) -> RunSummary:
     todo = [s.trial for s in statuses if s.status in again]
     measured = sum(1 for s in statuses if s.status is Status.DONE)
     failed = sum(1 for s in statuses if s.status is Status.FAILED and s.status not in again)
-    done = len(planned) - len(todo)
+    done = len(statuses) - len(todo)
     if done:
-        console.print(f"{done} of {len(planned)} trials are recorded in {out} already", highlight=False, soft_wrap=True)
+        console.print(
+            f"{done} of {len(statuses)} trials are recorded in {out} already", highlight=False, soft_wrap=True
+        )
     if todo:
         prepare_data(request)
     counts = {"measured": measured, "failed": failed}
@@ -101,7 +128,11 @@ def run(
     }
     with Progress(console, len(todo), jobs, expected) as progress:
         run_trials([(t.task, t.digest) for t in todo], jobs=jobs, keep=keep, observer=progress, limits=limits)
-    return RunSummary(len(planned), len(todo), done, counts["measured"], counts["failed"])
+    return RunSummary(len(statuses), len(todo), done, counts["measured"], counts["failed"])
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
 def prepare_data(request: Request) -> None:
@@ -129,8 +160,32 @@ def _refuse_stale(statuses: Sequence[PlannedStatus], replace_stale: bool) -> Non
         )
 
 
-def open_folder(out: Path, request: Request) -> None:
+def set_damaged_aside(statuses: Sequence[PlannedStatus], out: Path, console: Console) -> None:
+    """Renames the folders of damaged records and says so."""
+    for status in statuses:
+        if status.status is Status.DAMAGED:
+            kept = set_aside(trial_folder(out, status.trial.key))
+            _say(console, f"damaged: {status.why}; kept as {kept.name}")
+
+
+def _refuse_foreign(out: Path) -> None:
+    """
+    Raises:
+      UsageError: ``out`` is a file, or holds something and no run.
+    """
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out {out} is a file; choose a folder")
+    if (out / RUN_FILE).exists() or not out.is_dir():
+        return
+    if any(path.name != OWN_FOLDER for path in out.iterdir()) and not any(out.glob("*/study_*")):
+        raise UsageError(f"--out {out} holds other files and no {RUN_FILE}; choose an empty or new folder")
+
+
+def open_folder(out: Path, request: Request, console: Console) -> None:
     """Claims a results folder for a request, or checks that it was made for one like it.
+
+    A damaged ``run.json`` is set aside and made again from the request: whether the recorded trials fit that is told by
+    their own records.
 
     Raises:
       UsageError: it was made for another ruleset, track, scale, seed or thread count, or by another version.
@@ -138,25 +193,36 @@ def open_folder(out: Path, request: Request) -> None:
     """
     path = out / RUN_FILE
     facts = {name: getattr(request, name) for name in _FIXED}
-    if not path.exists():
-        if out.exists() and not out.is_dir():
-            raise UsageError(f"--out {out} is a file; choose a folder")
-        if out.is_dir() and any(out.iterdir()) and not any(out.glob("*/study_*")):
-            raise UsageError(f"--out {out} holds other files and no {RUN_FILE}; choose an empty or new folder")
+    recorded = _recorded_facts(path, console)
+    remove_leftovers(out)
+    if recorded is None:
         write_json_atomically(path, {**facts, **_provenance()})
         return
-    try:
-        recorded = json.loads(path.read_text())
-    except (OSError, json.JSONDecodeError) as error:
-        raise StoreError(f"cannot read {path}: {error}; restore it, or choose another --out") from None
     for name, value in {**facts, "timetrial": __version__}.items():
         if recorded.get(name) != value:
             raise UsageError(
                 f"{path}: {name}: this folder was made with {name} {recorded.get(name)!r}, this run has {value!r}; "
                 f"choose another --out, or use the recorded {name}"
             )
-    remove_leftovers(out)
     write_json_atomically(path, recorded)  # finds a read-only or full disk before any training
+
+
+def _recorded_facts(path: Path, console: Console) -> dict[str, Any] | None:
+    """What the folder was made for; None where that is not known."""
+    try:
+        recorded = json.loads(path.read_bytes())
+        if isinstance(recorded, dict):
+            return recorded
+        error = "not a JSON object"
+    except FileNotFoundError:
+        return None
+    except OSError as problem:
+        raise StoreError(f"cannot read {path}: {problem.strerror}; mend its permissions") from problem
+    except ValueError as problem:
+        error = str(problem)
+    kept = set_aside(path)
+    _say(console, f"damaged: {path}: {error}; kept as {kept.name}")
+    return None
 
 
 def _provenance() -> dict[str, Any]:

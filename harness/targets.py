@@ -27,11 +27,13 @@ from harness import __version__
 from harness.entry import Entry, default_point, find_entry
 from harness.errors import UsageError
 from harness.launch import run_trials
+from harness.lock import locked
 from harness.machine import machine_facts
 from harness.plan import PlannedTrial, Status, plan_status, spec_digest, versions
 from harness.progress import Progress
 from harness.recorded_targets import fraction_key
 from harness.resampling import Fold, Resampling, parse_plan
+from harness.run import set_damaged_aside
 from harness.seeds import derive
 from harness.spec import BASE, Framework, Metric, Workload, target_records, targets_path
 from harness.task import TrialTask
@@ -118,17 +120,20 @@ class _Runner:
             self._planned(entry, point, phase, i + 1, folds[i % len(folds)] if folds else None)
             for i, (entry, point) in enumerate(runs)
         ]
-        missing = [s.trial for s in plan_status(planned, self.folder) if s.status is not Status.DONE]
-
-        for split in ("train", "validation", "test"):
-            self.workload.load_split(split)
-        with Progress(Console(stderr=True), len(missing), self.jobs, {}) as progress:
-            run_trials(
-                [(t.task, t.digest) for t in missing],
-                jobs=self.jobs,
-                keep=functools.partial(write_trial, self.folder),
-                observer=progress,
-            )
+        console = Console(stderr=True)
+        with locked(self.folder):
+            statuses = plan_status(planned, self.folder)
+            set_damaged_aside(statuses, self.folder, console)
+            missing = [s.trial for s in statuses if s.status is not Status.DONE]
+            for split in ("train", "validation", "test"):
+                self.workload.load_split(split)
+            with Progress(console, len(missing), self.jobs, {}) as progress:
+                run_trials(
+                    [(t.task, t.digest) for t in missing],
+                    jobs=self.jobs,
+                    keep=functools.partial(write_trial, self.folder),
+                    observer=progress,
+                )
         return [self._best(trial) for trial in planned]
 
     def _planned(

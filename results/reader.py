@@ -19,7 +19,15 @@ from results.evaluations import Goal, Hit, find_hit, read_columns
 from results.irregularities import Irregularities
 from results.places import Place, find_places
 from results.record import CLOCKS, CPU, STEPS, WALL, TrialRecord
-from results.store import EVALUATIONS_FILE, HPARAMS_FILE, RUN_FILE, TRIAL_FILE, StoreError, read_trial
+from results.store import (
+    EVALUATIONS_FILE,
+    HPARAMS_FILE,
+    RUN_FILE,
+    TRIAL_FILE,
+    DamagedRecordError,
+    StoreError,
+    read_trial,
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -191,8 +199,15 @@ def read_table(
     odd = Irregularities()
     collected = _Collected()
     trials = []
+    damaged: DamagedRecordError | None = None
     for place in find_places(directories, odd):
-        record = read_trial(place.folder) if (place.folder / TRIAL_FILE).exists() else None
+        try:
+            record = read_trial(place.folder) if (place.folder / TRIAL_FILE).exists() else None
+        except DamagedRecordError as error:
+            damaged = damaged or error
+            cell = {"submission": place.submission, "workload": place.workload}
+            odd.add("damaged_record", f"{error}; the trial is left out", **cell, where=str(place.folder))
+            continue
         if record is not None:
             collected.add(place, record)
         goal = goal_of(place.workload) if goal_of else _recorded_goal(place, record)
@@ -207,6 +222,8 @@ def read_table(
             continue
         collected.goals[place.workload] = goal
         trials.append(read_place(place, goal, record, odd))
+    if damaged and not trials:
+        raise damaged
     collected.note_runs(directories)
     collected.note_machines(odd)
     return Table(

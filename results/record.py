@@ -12,7 +12,14 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+OLDEST_SCHEMA, FIRST_WITH_CHECKSUMS = 1, 2
+"""Records from the oldest schema on are read."""
+
+
+class NewerSchemaError(ValueError):
+    """The record was written by a newer version of timetrial."""
+
 
 WALL, CPU, STEPS = "accumulated_submission_time", "accumulated_submission_cpu_time", "global_step"
 CLOCKS: Mapping[str, str] = {"wall": WALL, "cpu": CPU, "steps": STEPS}
@@ -191,11 +198,14 @@ class TrialRecord:
         """Inverse of :meth:`to_json`.
 
         Raises:
-          ValueError: a field is missing or unknown, or the schema is of another version; the message names it.
+          NewerSchemaError: the schema is of a later version.
+          ValueError: a field is missing or unknown; the message names it.
         """
-        version = data.get("schema_version")
-        if version != SCHEMA_VERSION:
-            raise ValueError(f"schema_version is {version!r}; this timetrial reads {SCHEMA_VERSION}")
+        version = data.get("schema_version") if isinstance(data, Mapping) else None
+        if not isinstance(version, int) or version < OLDEST_SCHEMA:
+            raise ValueError(f"schema_version is {version!r}; expected a number from {OLDEST_SCHEMA} on")
+        if version > SCHEMA_VERSION:
+            raise NewerSchemaError(f"schema_version is {version}; this timetrial reads up to {SCHEMA_VERSION}")
         fields = dict(data)
         try:
             spec = dict(fields.pop("spec"))

@@ -1,14 +1,17 @@
 """Trial folders: written whole or not at all, read back as records.
 
 A folder is first written beside its place under a hidden temporary name, flushed, and renamed, so that a reader never
-sees half a trial and a killed writer leaves nothing that looks like one.
+sees half a trial and a killed writer leaves nothing that looks like one. ``trial.json`` holds a checksum of itself and
+of the files beside it; a folder that does not agree with them is damaged, and can be set aside under another name.
 """
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,17 +20,26 @@ from typing import Any
 
 import numpy as np
 
-from results.record import EVALUATION_COLUMNS, TrialKey, TrialRecord
+from results.record import EVALUATION_COLUMNS, FIRST_WITH_CHECKSUMS, NewerSchemaError, TrialKey, TrialRecord
 
 TRIAL_FILE, EVALUATIONS_FILE, HPARAMS_FILE = "trial.json", "eval_measurements.csv", "hparams.json"
 RIGHT_FILE = "test_right.npy"
 RUN_FILE = "run.json"
 """In the root of a results folder: what it was made for, by which command, when and where."""
+OWN_FOLDER = ".timetrial"
+"""In the root of a results folder: what launches keep for themselves while they run."""
+CHECKSUMS = "checksums"
+"""The key of ``trial.json`` that holds, by file name, the SHA-256 of each file; of itself, without this key."""
 _TEMPORARY_PREFIX = ".writing-"
+_DAMAGED = ".damaged-"
 
 
 class StoreError(Exception):
     """A result folder cannot be written or read; says which, why and how to mend it."""
+
+
+class DamagedRecordError(StoreError):
+    """A trial's folder does not hold what was once written to it."""
 
 
 def write_trial(
@@ -51,8 +63,9 @@ def write_trial(
             _write_evaluations(temporary / EVALUATIONS_FILE, evaluations)
             _write_json(temporary / HPARAMS_FILE, record.spec.hyperparameters or {})
             if right is not None:
-                np.save(temporary / RIGHT_FILE, np.concatenate([[len(right) % 8], np.packbits(right)]).astype(np.uint8))
-            _write_json(temporary / TRIAL_FILE, record.to_json())
+                _write_right(temporary / RIGHT_FILE, right)
+            data = record.to_json()
+            _write_json(temporary / TRIAL_FILE, {**data, CHECKSUMS: _checksums(temporary, data)})
             temporary.chmod(0o755)
             if final.exists():
                 replaced = Path(tempfile.mkdtemp(prefix=_TEMPORARY_PREFIX, dir=final.parent))
@@ -61,6 +74,7 @@ def write_trial(
                 shutil.rmtree(replaced, ignore_errors=True)
             else:
                 temporary.rename(final)
+            _flush_folder(final.parent)
         finally:
             if temporary.exists():
                 shutil.rmtree(temporary, ignore_errors=True)
@@ -72,22 +86,62 @@ def write_trial(
 
 
 def read_trial(folder: Path) -> TrialRecord:
-    """The record in a trial's folder.
+    """The record in a trial's folder, after its checksums (which the oldest records lack) were compared.
 
     Raises:
-      StoreError: the file is missing, is not JSON, or has another schema.
+      DamagedRecordError: the file is not JSON, lacks a field, or a file's checksum is another.
+      StoreError: the file is missing, or was written by a newer timetrial.
     """
     path = folder / TRIAL_FILE
     try:
-        return TrialRecord.from_json(json.loads(path.read_text()))
+        data = json.loads(path.read_bytes())
+        checksums = data.pop(CHECKSUMS, {}) if isinstance(data, dict) else {}
+        record = TrialRecord.from_json(data)
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror}") from error
     except json.JSONDecodeError as error:
-        raise StoreError(
-            f"{path}:{error.lineno}: not JSON ({error.msg}); remove the folder to rerun the trial"
-        ) from None
+        raise DamagedRecordError(f"{path}:{error.lineno}: not JSON ({error.msg}); {_REMEDY}") from None
+    except NewerSchemaError as error:
+        raise StoreError(f"{path}: {error}; read it with that version, or choose another folder") from None
     except ValueError as error:
-        raise StoreError(f"{path}: {error}; remove the folder to rerun the trial") from None
+        raise DamagedRecordError(f"{path}: {error}; {_REMEDY}") from None
+    if not checksums and record.schema_version >= FIRST_WITH_CHECKSUMS:
+        raise DamagedRecordError(f"{path}: {CHECKSUMS} is missing; {_REMEDY}")
+    found = _checksums(folder, data) if checksums else {}
+    for name, expected in checksums.items():
+        if found.get(name) != expected:
+            what = "has another checksum than when it was written" if name in found else "is missing"
+            raise DamagedRecordError(f"{folder / name} {what}; {_REMEDY}")
+    return record
+
+
+_REMEDY = "the command that made it sets it aside and reruns the trial"
+
+
+def _checksums(folder: Path, data: Mapping[str, Any]) -> dict[str, str]:
+    """SHA-256 by name, of the trial's files and of the record's data."""
+    found = {
+        name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        for name in (EVALUATIONS_FILE, HPARAMS_FILE, RIGHT_FILE)
+        if (folder / name).is_file()
+    }
+    return found | {TRIAL_FILE: hashlib.sha256(_as_json(data).encode()).hexdigest()}
+
+
+def set_aside(folder: Path) -> Path:
+    """Renames a trial's folder to ``trial_<n>.damaged-<i>``, where nobody takes it for a trial; returns that.
+
+    Raises:
+      StoreError: it cannot be renamed.
+    """
+    number = 1
+    while (target := folder.with_name(f"{folder.name}{_DAMAGED}{number}")).exists():
+        number += 1
+    try:
+        folder.rename(target)
+    except OSError as error:
+        raise StoreError(f"cannot rename {folder}: {error.strerror}; mend its permissions or remove it") from error
+    return target
 
 
 def read_evaluations(folder: Path) -> list[dict[str, float]]:
@@ -111,7 +165,8 @@ def read_right(folder: Path) -> np.ndarray | None:
 def find_trials(root: Path) -> Iterator[Path]:
     """Folders of finished trials below ``root``, in a stable order."""
     for path in sorted(root.glob(f"*/study_*/*/trial_*/{TRIAL_FILE}")):
-        yield path.parent
+        if re.fullmatch(r"trial_\d+", path.parent.name):
+            yield path.parent
 
 
 def trial_folder(root: Path, key: TrialKey) -> Path:
@@ -144,12 +199,32 @@ def write_json_atomically(path: Path, data: Any) -> None:
         ) from error
 
 
+def _as_json(data: Any) -> str:
+    return json.dumps(data, indent=1, sort_keys=True) + "\n"
+
+
 def _write_json(path: Path, data: Any) -> None:
     with path.open("w") as file:
-        json.dump(data, file, indent=1, sort_keys=True)
-        file.write("\n")
+        file.write(_as_json(data))
         file.flush()
         os.fsync(file.fileno())
+
+
+def _write_right(path: Path, right: np.ndarray) -> None:
+    """The number of examples modulo 8, and their bits."""
+    with path.open("wb") as file:
+        np.save(file, np.concatenate([[len(right) % 8], np.packbits(right)]).astype(np.uint8))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    """Makes a renaming last through a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _write_evaluations(path: Path, evaluations: Sequence[Mapping[str, Any]]) -> None:

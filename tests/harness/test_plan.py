@@ -1,4 +1,5 @@
 import dataclasses
+import re
 
 import pytest
 
@@ -9,7 +10,7 @@ from harness.spec import BASE, Target
 from harness.suite import Request, load_suite, requests_of, suite_names, workloads_of
 from harness.workloads import make_workload, split_name, workload_names
 from results.record import StopReason, TrialRecord
-from results.store import StoreError, write_trial
+from results.store import write_trial
 
 REQUEST = Request(
     workloads=("mnist",),
@@ -103,12 +104,14 @@ def test_missing_trials_are_priced_from_records_or_by_their_budget(tmp_path):
     assert after.expected_sec < after.at_most_sec
 
 
-def test_a_damaged_record_is_named(tmp_path):
+def test_a_damaged_record_is_named_and_priced(tmp_path):
     planned = plan_trials(REQUEST)
     folder = write_trial(tmp_path, record_of(planned[0]), [])
     (folder / "trial.json").write_text('{"schema_version": 1,')
-    with pytest.raises(StoreError, match=r"trial\.json:1: not JSON .*remove the folder to rerun"):
-        plan_status(planned, tmp_path)
+    statuses = plan_status(planned, tmp_path)
+    assert statuses[0].status is Status.DAMAGED
+    assert re.search(r"trial\.json:1: not JSON .*sets it aside and reruns", statuses[0].why)
+    assert price(statuses, jobs=1).trials == len(planned)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-import json
+import dataclasses
 import math
 
 import pytest
@@ -6,7 +6,15 @@ import pytest
 from results.evaluations import Goal, find_hit, read_columns
 from results.reader import read_table
 from results.record import STEPS, WALL
-from results.store import EVALUATIONS_FILE, TRIAL_FILE, StoreError
+from results.store import (
+    EVALUATIONS_FILE,
+    TRIAL_FILE,
+    StoreError,
+    read_evaluations,
+    read_trial,
+    set_aside,
+    write_trial,
+)
 from results.synthetic import DEFAULT_GOAL, write_logs, write_runs
 
 GOALS = {"u": DEFAULT_GOAL, "v": Goal("loss", "minimize", 0.2, 50.0)}
@@ -27,6 +35,13 @@ def write_one(tmp_path, text):
     path = tmp_path / "A/study_1/u_jax/trial_1" / EVALUATIONS_FILE
     path.write_text(text)
     return read_table([tmp_path], GOALS.get)
+
+
+def rewrite(root, changes_of):
+    """Replaces fields of the record of A's first trial on u."""
+    folder = root / "A/study_1/u_pytorch/trial_1"
+    record = read_trial(folder)
+    write_trial(root, dataclasses.replace(record, **changes_of(record)), read_evaluations(folder))
 
 
 def test_own_runs_and_logs_give_the_same_facts(tmp_path):
@@ -171,18 +186,14 @@ def test_half_written_trials_are_ignored(tmp_path):
 
 def test_a_record_that_disagrees_with_its_evaluations_is_listed(tmp_path):
     write_runs(tmp_path, {"A": {"u": [[10.0]]}})
-    path = tmp_path / "A/study_1/u_pytorch/trial_1" / TRIAL_FILE
-    record = json.loads(path.read_text())
-    record["crossing"]["steps"] = 7
-    path.write_text(json.dumps(record))
+    rewrite(tmp_path, lambda record: {"crossing": dataclasses.replace(record.crossing, steps=7)})
     table = read_table([tmp_path])
     assert only_trial(table).hit.steps == 100 and kinds(table) == {"record_disagrees"}
 
 
 def test_several_machines_are_listed(tmp_path):
     write_runs(tmp_path, TIMES, GOALS)
-    path = tmp_path / "A/study_1/u_pytorch/trial_1" / TRIAL_FILE
-    path.write_text(path.read_text().replace('"synthetic"', '"another"'))
+    rewrite(tmp_path, lambda record: {"machine": {"class": "another"}})
     table = read_table([tmp_path])
     assert kinds(table) == {"several_machines"}
     assert table.facts["machine"] == {"class another": 1, "class synthetic": 7}
@@ -191,4 +202,21 @@ def test_several_machines_are_listed(tmp_path):
 def test_a_run_without_a_target_is_not_scored(tmp_path):
     write_runs(tmp_path, {"A": {"u": [[10.0]]}}, validation_target=None)
     with pytest.raises(StoreError, match="validation_target is null"):
+        read_table([tmp_path])
+
+
+def test_a_damaged_record_is_left_out_and_listed_and_one_set_aside_is_no_trial(tmp_path):
+    write_runs(tmp_path, TIMES, GOALS)
+    cell = tmp_path / "A/study_1/u_pytorch"
+    (cell / "trial_1" / TRIAL_FILE).write_text("{")
+    set_aside(cell / "trial_2")
+    table = read_table([tmp_path])
+    assert len(table.trials) == 6
+    assert kinds(table) == {"damaged_record", "set_aside"}
+
+
+def test_nothing_but_damaged_records_is_an_error(tmp_path):
+    write_runs(tmp_path, {"A": {"u": [[10.0]]}}, GOALS)
+    (tmp_path / "A/study_1/u_pytorch/trial_1" / TRIAL_FILE).write_text("{")
+    with pytest.raises(StoreError, match="not JSON"):
         read_table([tmp_path])

@@ -1,14 +1,25 @@
 import dataclasses
+import json
 import math
 import os
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from results import store
 from results.record import EVALUATION_COLUMNS, StopReason, TrialKey, TrialRecord
-from results.store import StoreError, find_trials, read_evaluations, read_trial, remove_leftovers, write_trial
+from results.store import (
+    DamagedRecordError,
+    StoreError,
+    find_trials,
+    read_evaluations,
+    read_trial,
+    remove_leftovers,
+    set_aside,
+    write_trial,
+)
 from results.synthetic import evaluations, record
 
 KEY = TrialKey("entry", "mnist", "torch", 1, 2)
@@ -108,17 +119,63 @@ def test_a_file_where_the_folder_should_be(tmp_path):
     [
         (lambda text: text[: len(text) // 2], r"trial.json:\d+: not JSON"),
         (lambda text: text.replace('"digest"', '"digset"', 1), "lacks or does not know a field"),
-        (lambda text: text.replace('"schema_version": 1', '"schema_version": 99'), "schema_version is 99"),
+        (lambda text: text.replace('"schema_version": 2', '"schema_version": null'), "schema_version is None"),
         (lambda text: text.replace("target_reached", "bored"), "bored"),
+        (lambda text: text.replace('"batch_size": 32', '"batch_size": 33'), "another checksum"),
+        (lambda text: text.replace('"checksums"', '"csums"'), "does not know a field"),
+        (lambda text: json.dumps({k: v for k, v in json.loads(text).items() if k != "checksums"}), "is missing"),
+        (lambda text: "[]", "schema_version is None"),
+        (lambda text: "\udcff", "utf-8"),
     ],
 )
 def test_a_damaged_record_is_an_error_that_names_the_file(tmp_path, damage, message):
     folder = write_trial(tmp_path, record(KEY, ROWS), ROWS)
     path = folder / "trial.json"
-    path.write_text(damage(path.read_text()))
-    with pytest.raises(StoreError, match=message) as caught:
+    path.write_bytes(damage(path.read_text()).encode(errors="surrogateescape"))
+    with pytest.raises(DamagedRecordError, match=message) as caught:
         read_trial(folder)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["eval_measurements.csv", "hparams.json", "test_right.npy"])
+@pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
+def test_damage_to_any_file_is_found(tmp_path, name, damage):
+    path = write_trial(tmp_path, record(KEY, ROWS), ROWS, np.array([True, False, True])) / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    {
+        "flip": lambda: path.write_bytes(content),
+        "cut": lambda: path.write_bytes(content[:-1]),
+        "remove": path.unlink,
+    }[damage]()
+    with pytest.raises(DamagedRecordError, match=rf"{name} (has another checksum|is missing)"):
+        read_trial(path.parent)
+
+
+def test_a_record_of_the_first_schema_is_read(tmp_path):
+    folder = write_trial(tmp_path, record(KEY, ROWS), ROWS)
+    data = json.loads((folder / "trial.json").read_text())
+    del data["checksums"]
+    (folder / "trial.json").write_text(json.dumps({**data, "schema_version": 1}))
+    assert read_trial(folder) == dataclasses.replace(record(KEY, ROWS), schema_version=1)
+
+
+def test_a_record_of_a_later_schema_is_not_taken_for_damage(tmp_path):
+    folder = write_trial(tmp_path, record(KEY, ROWS), ROWS)
+    path = folder / "trial.json"
+    path.write_text(path.read_text().replace('"schema_version": 2', '"schema_version": 99'))
+    with pytest.raises(StoreError, match="schema_version is 99; this timetrial reads up to 2") as caught:
+        read_trial(folder)
+    assert not isinstance(caught.value, DamagedRecordError)
+
+
+def test_damaged_folders_are_set_aside_under_names_that_no_reader_takes(tmp_path):
+    names = []
+    for _ in range(2):
+        folder = write_trial(tmp_path, record(KEY, ROWS), ROWS)
+        names.append(set_aside(folder).name)
+    assert names == ["trial_2.damaged-1", "trial_2.damaged-2"]
+    assert list(find_trials(tmp_path)) == []
 
 
 def test_no_record(tmp_path):

@@ -1,0 +1,74 @@
+"""The results folder as a ledger: damage is set aside and rerun, two launches do not trip over each other."""
+
+import dataclasses
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from harness.errors import UsageError
+from harness.lock import locked
+from harness.run import run
+from harness.spec import Target
+from harness.suite import Request
+from results.store import find_trials, read_trial
+
+
+@pytest.fixture(autouse=True)
+def target(monkeypatch):
+    monkeypatch.setattr("harness.spec.Workload._declared_target", lambda self: Target(0.75, 0.7))
+
+
+@pytest.fixture
+def request_of(write_entry):
+    entry = write_entry("adam")
+    request = Request(("mnist",), ((str(entry), None),), "self_tuning", studies=2, trials=1, max_steps=5)
+    return lambda **changes: dataclasses.replace(request, **changes)
+
+
+def go(request, out):
+    """The summary, and what was printed."""
+    text = io.StringIO()
+    return run(request, out, console=Console(file=text, width=1000)), text.getvalue()
+
+
+def test_a_damaged_record_is_set_aside_named_and_rerun(tmp_path, request_of):
+    go(request_of(), tmp_path / "out")
+    first, second = find_trials(tmp_path / "out")
+    kept = read_trial(second)
+    path = first / "eval_measurements.csv"
+    path.write_bytes(path.read_bytes() + b"9")
+    summary, said = go(request_of(), tmp_path / "out")
+    assert (summary.planned, summary.ran, summary.measured) == (2, 1, 2)
+    assert f"{path} has another checksum" in said and "kept as trial_1.damaged-1" in said
+    assert read_trial(first).steps == 5 and read_trial(second) == kept
+    assert (first.parent / "trial_1.damaged-1").is_dir()
+    assert go(request_of(), tmp_path / "out")[0].ran == 0
+
+
+def test_a_damaged_run_file_is_set_aside_and_made_again(tmp_path, request_of):
+    go(request_of(), tmp_path / "out")
+    path = tmp_path / "out" / "run.json"
+    before = json.loads(path.read_text())
+    path.write_text(path.read_text()[:20])
+    summary, said = go(request_of(), tmp_path / "out")
+    assert summary.ran == 0 and "kept as run.json.damaged-1" in said
+    assert json.loads(path.read_text())["seed"] == before["seed"]
+    path.write_text("[]")
+    with pytest.raises(UsageError, match="made under other conditions.*seed: recorded"):
+        go(request_of(seed=1), tmp_path / "out")
+
+
+def test_a_launch_into_a_folder_in_use_is_refused_and_changes_nothing(tmp_path, request_of):
+    out = tmp_path / "out"
+    with locked(out), pytest.raises(UsageError, match="another launch is running into"):
+        go(request_of(), out)
+    assert [path.name for path in out.iterdir()] == [".timetrial"]
+
+
+def test_a_launch_killed_before_its_first_file_leaves_a_folder_that_can_be_used(tmp_path, request_of):
+    out = tmp_path / "out"
+    with locked(out):
+        pass
+    assert go(request_of(), out)[0].ran == 2
