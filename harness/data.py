@@ -12,15 +12,29 @@ from harness.seeds import derive
 Arrays = Mapping[str, np.ndarray]
 
 
-def shuffled_indices(count: int, batch_size: int, seed: int) -> Iterator[np.ndarray]:
-    """Endless batches of indices below ``count``: a fresh permutation per epoch, epochs joined without a gap."""
-    random = np.random.RandomState(seed)
+def shuffled_indices(count: int, batch_size: int, seed: int, run: int = 1) -> Iterator[np.ndarray]:
+    """Endless batches of indices below ``count``: a fresh permutation per epoch, epochs joined without a gap.
+
+    Runs of ``run`` neighbours stay together; only the order of the runs is permuted.
+    """
+    pieces = _shuffled_pieces(count, run, np.random.RandomState(seed))
     pending = np.empty(0, np.int64)
     while True:
-        while len(pending) < batch_size:
-            pending = np.concatenate([pending, random.permutation(count)])
+        waiting = [pending]
+        while sum(map(len, waiting)) < batch_size:
+            waiting.append(next(pieces))
+        pending = np.concatenate(waiting)
         yield pending[:batch_size]
         pending = pending[batch_size:]
+
+
+def _shuffled_pieces(count: int, run: int, random: np.random.RandomState) -> Iterator[np.ndarray]:
+    while True:
+        if run == 1:
+            yield random.permutation(count)
+        else:
+            for first in random.permutation(-(-count // run)) * run:
+                yield np.arange(first, min(first + run, count))
 
 
 class InputQueue:
@@ -37,13 +51,16 @@ class InputQueue:
         seed: int,
         place: Callable[[Arrays], Any],
         augment: Callable[[Arrays, np.random.RandomState], Arrays] | None = None,
+        shuffle_run: int = 1,
     ) -> None:
         self.batches = 0
         self.examples = 0
         self._seed = seed
         self._augment = augment
         self._arrays = arrays
-        self._indices = shuffled_indices(len(arrays["targets"]), batch_size, seed)
+        self._indices = shuffled_indices(len(arrays["targets"]), batch_size, seed, shuffle_run)
+        # The largest training set has more examples than int32 can count; jax has no int64 by default.
+        self._index_type = np.int32 if len(arrays["targets"]) <= 2**31 else np.uint32
         self._place = place
 
     def __iter__(self) -> InputQueue:
@@ -56,7 +73,7 @@ class InputQueue:
             batch = self._augment(batch, np.random.RandomState(derive(seed=self._seed, batch=self.batches)))
         self.batches += 1
         self.examples += len(index)
-        return self._place({**batch, "index": index.astype(np.int32)})
+        return self._place({**batch, "index": index.astype(self._index_type)})
 
 
 def evaluation_batches(arrays: Arrays, batch_size: int) -> Iterator[dict[str, np.ndarray]]:

@@ -103,6 +103,8 @@ class Settings:
       splits: number of examples per split.
       target: fixed targets; None means that they come from the workload's ``targets.json``.
       dropout_rate: the default of ``model_fn``.
+      shuffle_run: training examples are shuffled in runs of so many neighbours; above 1 where a permutation of all is
+        too large, or where reading them one by one is too slow.
     """
 
     model: Mapping[str, Any]
@@ -116,6 +118,7 @@ class Settings:
     eval_period_steps: int | None = None
     target: Target | None = None
     dropout_rate: float = 0.0
+    shuffle_run: int = 1
 
 
 @dataclasses.dataclass(frozen=True)

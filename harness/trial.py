@@ -92,6 +92,7 @@ class TrainingLoop:
             order,
             lambda batch: backend.to_framework(workload.collate(batch)),
             workload.augment if workload.augments else None,
+            workload.base_settings.shuffle_run,
         )
         self.keys = key_stream(derive(seed=self.spec.seed, stream="steps"), per_step=2)
         self.eval_results: list[tuple[int, dict[str, float]]] = []

@@ -131,7 +131,9 @@ def load_split(workload: str, data_root: Path, split: str, settings: Settings) -
         listed = [str(problem) for problem in problems[:_SHOWN]]
         more = [f"and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
         advice = f"`timetrial data status {workload}` tells all about it; the scale mini needs no data"
-        raise WorkloadError("\n".join([f"{workload} at full scale lacks its data:", *listed, *more, advice]))
+        raise WorkloadError(
+            "\n".join([f"{workload} at full scale lacks its data: {listed[0]}", *listed[1:], *more, advice])
+        )
     reader, folder = reader_of(workload), data_folder(workload, data_root)
     assert reader is not None  # otherwise that was a problem
     stored = "train" if split == "eval_train" else split

@@ -92,3 +92,30 @@ def test_what_augmentation_draws_follows_from_the_seed_and_the_batch_alone():
     assert not np.array_equal(next(other)["inputs"], drawn[0])
     assert not np.array_equal(drawn[0], drawn[1])
     assert (arrays["inputs"] == 0).all()
+
+
+def test_runs_of_neighbours_stay_together_and_every_example_comes_once_per_epoch():
+    batches = shuffled_indices(1_003, 50, seed=1, run=10)
+    drawn = np.concatenate([next(batches) for _ in range(41)])
+    first, second = drawn[:1_003], drawn[1_003:2_006]
+    assert sorted(first) == sorted(second) == list(range(1_003))
+    assert list(first) != list(second)
+    assert (np.diff(first) == 1).sum() >= 1_003 - 101
+    starts = np.flatnonzero(np.diff(first) != 1) + 1
+    assert set(first[starts] % 10) == {0}
+
+
+def test_positions_beyond_int32_are_kept():
+    class Huge:
+        def __len__(self):
+            return 2**32 - 5
+
+        def __getitem__(self, index):
+            return index
+
+    queue = InputQueue({"targets": Huge()}, 2**16, 3, lambda batch: batch, shuffle_run=2**16)
+    batches = [next(queue) for _ in range(20)]
+    assert max(batch["index"].max() for batch in batches) > 2**31
+    for batch in batches:
+        assert batch["index"].dtype == np.uint32
+        np.testing.assert_array_equal(batch["index"], batch["targets"])

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 from harness import workloads
+from harness.plan import plan_trials
 from harness.spec import BASE, Workload
+from harness.suite import Request
+from harness.trial import run_trial
 
 NAMES = workloads.workload_names()
 CASES = [(name, variant) for name in NAMES for variant in (BASE, *workloads.workload_class(name).variants)]
@@ -61,3 +64,19 @@ def _empty(path: Path) -> None:
 def damage(request):
     """A function that damages or removes a file, in a way that a gzip reader can notice."""
     return request.param
+
+
+@pytest.fixture
+def train_at_full_scale():
+    """Three steps of AdamW in this process, on the real data in a folder; the outcome and the last evaluation."""
+
+    def train(name: str, data_dir: Path, framework: str):
+        request = Request(
+            (name,), (("adamw_linear", framework),), "self_tuning", 1, 1, scale="full", max_steps=3, data_dir=data_dir
+        )
+        (planned,) = plan_trials(request)
+        rows = []
+        outcome = run_trial(planned.task, lambda kind, row: rows.append(row) if kind == "evaluation" else None)
+        return outcome, rows[-1]
+
+    return train

@@ -9,8 +9,7 @@ import struct
 import numpy as np
 import pytest
 
-from harness.frameworks import load
-from harness.spec import ForwardPassMode, WorkloadError
+from harness.spec import WorkloadError
 from workloads.mnist import reader
 from workloads.mnist.workload import WORKLOAD
 from workloads.real_data import DataError
@@ -68,15 +67,11 @@ def test_splits_are_read_with_the_tail_of_train_as_validation(folder, digits, un
 
 
 @pytest.mark.parametrize("framework", ["torch", "jax"])
-def test_the_full_scale_runs_on_what_is_read(folder, monkeypatch, framework):
-    monkeypatch.setitem(WORKLOAD.settings, "full", SETTINGS)
-    workload = WORKLOAD("base", "full", folder.parent).bind(load(framework))
-    batch = workload.load_split("eval_train")
-    assert len(batch["targets"]) == 10
-    params, state = workload.init_model_fn(np.array([0, 1], np.uint32))
-    tensors = workload._bound.to_framework(batch)
-    logits, _ = workload.model_fn(params, tensors, state, ForwardPassMode.EVAL, None, False)
-    assert float(workload.loss_fn(tensors["targets"], logits)["summed"]) > 0
+def test_the_full_scale_trains_and_evaluates_on_what_is_read(folder, monkeypatch, train_at_full_scale, framework):
+    monkeypatch.setitem(WORKLOAD.settings, "full", dataclasses.replace(SETTINGS, batch_size=8))
+    outcome, row = train_at_full_scale("mnist", folder.parent, framework)
+    assert (outcome.steps, outcome.batch_size) == (3, 8)
+    assert 0 <= row["validation/accuracy"] <= 1 and row["test/loss"] > 0
 
 
 def test_another_size_than_mnists_is_refused(folder):

@@ -75,6 +75,7 @@ class Criteo1TB(GeneratedWorkload):
                 "test": 95_000_000,
             },
             target=Target(0.123735, 0.126041),
+            shuffle_run=16_384,
         ),
     }
     variants: ClassVar[Mapping[str, Variant]] = {

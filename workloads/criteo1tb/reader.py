@@ -1,0 +1,193 @@
+"""Reads Criteo's 1 TB click logs from text shards ``day_D_NN``, a batch at a time, through an index of line starts.
+
+Days 0 to 22 are for training; of day 23 the first 19 shards are the test split and the others the validation split. A
+shard is read where the wanted lines are: its index (``index/day_D_NN.npy``, made by ``prepare``) holds the byte at
+which every 4,096th line starts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from harness.spec import Settings
+from workloads.criteo1tb import lines
+from workloads.real_data import DataError, DataSource, Lazy, Problem, file_problems, lazily, log
+
+SOURCE = DataSource(
+    summary="the Criteo 1 TB click logs, 24 days as text shards of 5,000,000 lines",
+    origin="Criteo AI Lab, https://ailab.criteo.com/ressources (Download Criteo 1TB Click Logs dataset)",
+    terms="Criteo's own terms (CC BY-NC-SA 4.0), to be accepted there",
+    size="about 342 GB to download, 1.1 TB on disk",
+    expected=(
+        "day_0_00, day_0_01, ... day_22_NN, day_23_00 ... day_23_35, each unpacked day cut by",
+        "split -l 5000000 -d day_D day_D_",
+    ),
+)
+DAYS, TEST_SHARDS, STEP = 24, 19, 4_096
+_UNINDEXED = "run `timetrial data prepare criteo1tb`, which reads each shard once"
+_PIECE = 1 << 24
+
+
+def check(folder: Path) -> list[Problem]:
+    found, problems = _shards(folder), []
+    for day in range(DAYS):
+        numbers = [number for d, number in found if d == day]
+        gone = sorted(set(range(max(numbers, default=0) + 1)) - set(numbers))
+        problems += [Problem(folder / f"day_{day}_{n:02d}", "is missing", lines.REMEDY) for n in gone]
+    for path in found.values():
+        problems += file_problems(path, lines.REMEDY) or _index_problems(path)
+    return problems
+
+
+def prepare(folder: Path) -> None:
+    """Indexes every shard that is not indexed yet, or has changed since; finds lines cut short on the way."""
+    (folder / "index").mkdir(exist_ok=True)
+    for path in _shards(folder).values():
+        if _index_problems(path):
+            log.info("indexing %s", path)
+            index = _index_path(path)
+            temporary = index.with_suffix(".part")
+            with temporary.open("wb") as file:
+                np.save(file, _line_starts(path))
+            temporary.rename(index)
+
+
+def sizes(folder: Path, settings: Settings) -> dict[str, int]:
+    return {split: Shards.of(folder, split).count for split in ("train", "validation", "test")}
+
+
+def load_split(folder: Path, split: str, settings: Settings) -> Mapping[str, Lazy]:
+    """``inputs`` float32 ``[n, 39]`` as in the mini data (logs of counts, then rows of the table), ``targets`` float32
+    ``[n, 1]``; both lazy."""
+    shards = Shards.of(folder, split)
+    fetch = functools.partial(shards.fetch, vocabulary=settings.model["vocabulary"])
+    return lazily(shards.count, ("inputs", "targets"), fetch)
+
+
+@dataclasses.dataclass(frozen=True)
+class Shards:
+    """Shards of one split as one long table of lines.
+
+    Attributes:
+      starts: position of each shard's first line, and behind the last one the number of all.
+      indices: bytes at which every STEP-th line starts, and behind them the shard's size.
+    """
+
+    paths: Sequence[Path]
+    starts: np.ndarray
+    indices: Sequence[np.ndarray]
+
+    @classmethod
+    def of(cls, folder: Path, split: str) -> Shards:
+        held_out = {"train": False, "validation": True, "test": True}[split]
+        chosen = [
+            path
+            for (day, number), path in sorted(_shards(folder).items())
+            if (day == DAYS - 1) == held_out and (not held_out or (number < TEST_SHARDS) == (split == "test"))
+        ]
+        indices = [_load_index(path) for path in chosen]
+        return cls(chosen, np.cumsum([0, *(index[0] for index in indices)]), [index[1:] for index in indices])
+
+    @property
+    def count(self) -> int:
+        return int(self.starts[-1])
+
+    def fetch(self, positions: np.ndarray, vocabulary: int) -> dict[str, np.ndarray]:
+        """Lines at any positions; neighbours are read together."""
+        order = np.argsort(positions, kind="stable")
+        wanted = positions[order]
+        shard_of = np.searchsorted(self.starts, wanted, "right") - 1
+        cuts = np.flatnonzero((np.diff(wanted) > STEP) | (np.diff(shard_of) > 0)) + 1
+        table = np.empty((len(positions), lines.COLUMNS), np.float32)
+        for run in np.split(np.arange(len(wanted)), cuts):
+            if len(run):
+                shard = int(shard_of[run[0]])
+                table[order[run]] = self._lines(shard, wanted[run] - self.starts[shard], vocabulary)
+        return {"inputs": table[:, 1:], "targets": table[:, :1]}
+
+    def _lines(self, shard: int, rows: np.ndarray, vocabulary: int) -> np.ndarray:
+        """Lines of one shard, in ascending order and near each other."""
+        path, index = self.paths[shard], self.indices[shard]
+        first, last = int(rows[0]), int(rows[-1])
+        begin, end = first // STEP, min(last // STEP + 1, len(index) - 1)
+        with path.open("rb") as file:
+            file.seek(index[begin])
+            text = file.read(index[end] - index[begin])
+        text = text if text.endswith(b"\n") else text + b"\n"
+        ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n")) + 1
+        count = int(self.starts[shard + 1] - self.starts[shard])
+        if len(ends) != min(end * STEP, count) - begin * STEP:
+            remedy = f"delete {_index_path(path)}, and {_UNINDEXED}"
+            raise Problem(path, "has changed since it was indexed", remedy).error()
+        skipped = first - begin * STEP
+        start = int(ends[skipped - 1]) if skipped else 0
+        parsed = lines.parse(text[start : int(ends[last - begin * STEP])], vocabulary, path, first + 1)
+        return parsed[rows - first]
+
+
+def _shards(folder: Path) -> dict[tuple[int, int], Path]:
+    """Shards by day and number."""
+    matches = ((re.fullmatch(r"day_(\d+)_(\d+)", path.name), path) for path in folder.glob("day_*_*"))
+    return {(int(match[1]), int(match[2])): path for match, path in matches if match}
+
+
+def _index_path(shard: Path) -> Path:
+    return shard.parent / "index" / f"{shard.name}.npy"
+
+
+def _index_problems(shard: Path) -> list[Problem]:
+    if not _index_path(shard).exists():
+        return [Problem(shard, "is not indexed yet", _UNINDEXED)]
+    try:
+        indexed = _load_index(shard)[-1]
+    except DataError as error:
+        return [error.problem]
+    return [] if indexed == shard.stat().st_size else [Problem(shard, "has changed since it was indexed", _UNINDEXED)]
+
+
+def _load_index(shard: Path) -> np.ndarray:
+    """int64: the number of lines, the bytes at which every STEP-th line starts, the size of the shard."""
+    try:
+        return np.load(_index_path(shard))
+    except (ValueError, EOFError, OSError) as error:
+        raise Problem(_index_path(shard), f"cannot be read ({error})", _UNINDEXED).error() from None
+
+
+def _line_starts(path: Path) -> np.ndarray:
+    """The index of a shard, as :func:`_load_index` gives it.
+
+    Raises:
+      DataError: the number of fields is wrong somewhere.
+    """
+    starts, count, tabs, size = [np.zeros(1, np.int64)], 0, 0, 0
+    last = b"\n"
+    for piece in _pieces(path):
+        content = np.frombuffer(piece, np.uint8)
+        ends = np.flatnonzero(content == ord("\n")) + 1
+        starts.append(size + ends[STEP - 1 - count % STEP :: STEP])
+        count, tabs, size, last = count + len(ends), tabs + int((content == ord("\t")).sum()), size + len(piece), piece
+    count += not last.endswith(b"\n")
+    if tabs != count * (lines.COLUMNS - 1):
+        raise _miscounted(path).error()
+    found = np.concatenate(starts)
+    return np.concatenate(([count], found[found < size], [size]))
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            yield piece
+
+
+def _miscounted(path: Path) -> Problem:
+    with path.open("rb") as file:
+        for line, content in enumerate(file, 1):
+            if (fields := content.count(b"\t") + 1) != lines.COLUMNS:
+                return Problem(path, f"has {fields} fields instead of {lines.COLUMNS}", lines.REMEDY, line)
+    raise AssertionError(f"{path}: the numbers of fields add up line by line, but not in all")
