@@ -10,15 +10,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from harness.frameworks import set_thread_environment
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a script, it finds its neighbours
+
+from benchmarks import interleaving
+from benchmarks.interleaving import pin_to_one_core
 
 LIMIT = 1.02
 LEARNING_RATE = 1e-3
@@ -57,25 +61,10 @@ def main() -> None:
 
 def compare(framework: str, workload_name: str, rounds: int, steps: int) -> Mapping[str, float]:
     """Median seconds per step of both loops, and the median of their ratios round by round."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
-    harness = harness_stretch(framework, workload_name)
-    bare = BARE[framework](workload_name)
-    for stretch in (harness, bare):
-        stretch(5)  # compilation and warm caches
-    times: dict[str, list[float]] = {"bare": [], "harness": []}
-    for number in range(rounds):
-        order = [("bare", bare), ("harness", harness)]
-        for name, stretch in order if number % 2 else reversed(order):
-            started = time.perf_counter()
-            stretch(steps)
-            times[name].append((time.perf_counter() - started) / steps)
-    ratios = [h / b for h, b in zip(times["harness"], times["bare"], strict=True)]
-    return {
-        "bare_sec": statistics.median(times["bare"]),
-        "harness_sec": statistics.median(times["harness"]),
-        "ratio": statistics.median(ratios),
-    }
+    pin_to_one_core()
+    bare, harness = BARE[framework](workload_name), harness_stretch(framework, workload_name)
+    found = interleaving.compare(harness, bare, rounds=rounds, steps=steps, clock=time.perf_counter)
+    return {"bare_sec": found.second_sec, "harness_sec": found.first_sec, "ratio": found.ratio}
 
 
 def harness_stretch(framework: str, workload_name: str) -> Callable[[int], None]:
