@@ -36,7 +36,8 @@ def small_batch():
 
     def make(workload: Workload, size: int = 8) -> dict[str, np.ndarray]:
         stored = {key: np.array(array[:size]) for key, array in workload.load_split("train").items()}
-        return dict(workload.collate(stored))
+        augmented = workload.augment(stored, np.random.RandomState(0)) if workload.augments else stored
+        return dict(workload.collate(augmented))
 
     return make
 

