@@ -19,6 +19,7 @@ class TrialTask:
       spec: the trial's identity.
       entry: the submission.
       data_dir: where data lies or is cached; None for the default.
+      train_at_end: evaluate the head of the training split too, once training is complete.
       test_every_evaluation: evaluate the test split every time, not only at the end (for setting targets).
     """
 
@@ -26,6 +27,7 @@ class TrialTask:
     entry: Entry
     data_dir: Path | None = None
     test_every_evaluation: bool = False
+    train_at_end: bool = False
 
 
 def batch_size_of(functions: Any, workload: Workload) -> int:

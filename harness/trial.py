@@ -243,6 +243,8 @@ class TrainingLoop:
         wanted = (reached and self.spec.stop_at_target) or final or self.task.test_every_evaluation
         if wanted and self.workload.num_test_examples:
             row |= self._measure("test", row)
+        if final and self.task.train_at_end:
+            row |= self._measure("eval_train", row)
         self._record(row)
         if reached and self.spec.stop_at_target:
             return StopReason.TARGET_REACHED, f"{self.spec.metric} {value:.6g} at step {self.steps}"
