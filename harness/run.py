@@ -29,6 +29,7 @@ from harness.plan import (
     plan_trials,
 )
 from harness.progress import Progress
+from harness.spec import WorkloadError
 from harness.suite import Request
 from results.record import TrialRecord
 from results.store import (
@@ -139,15 +140,21 @@ def prepare_data(request: Request) -> None:
     """Makes or checks each workload's data before the first trial, so that no trial waits for another's generator.
 
     Raises:
-      WorkloadError: the data is missing or damaged.
+      WorkloadError: data is missing or damaged; tells of all workloads.
     """
     from harness.workloads import make_workload
 
+    missing = []
     for name in request.workloads:
         workload = make_workload(name, request.scale, request.data_dir)
-        for split, size in workload.base_settings.splits.items():
-            if size:
-                workload.load_split(split)
+        try:
+            for split, size in workload.base_settings.splits.items():
+                if size:
+                    workload.load_split(split)
+        except WorkloadError as error:
+            missing.append(str(error))
+    if missing:
+        raise WorkloadError("\n".join(dict.fromkeys(missing)))  # variants share their data
 
 
 def _refuse_stale(statuses: Sequence[PlannedStatus], replace_stale: bool) -> None:

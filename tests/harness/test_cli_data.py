@@ -125,3 +125,13 @@ def test_what_has_no_reader_yet_is_said_so(real, monkeypatch):
 def test_an_unknown_name_is_refused():
     result = invoke("status", "mnits")
     assert result.exit_code == 2 and "did you mean 'mnist'?" in result.stderr
+
+
+def test_a_run_without_its_data_says_so_for_all_workloads_before_anything_is_run(tmp_path):
+    arguments = ["run", "-s", "adamw_linear", "-w", "mnist", "-w", "ogbg", "--scale", "full", "--framework", "torch"]
+    places = ["--data-dir", str(tmp_path / "data"), "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(main, [*arguments, *places])
+    assert result.exit_code == 2
+    for name in ("mnist", "ogbg"):
+        assert f"{name} at full scale lacks its data" in result.stderr
+        assert f"timetrial data status {name}" in result.stderr
