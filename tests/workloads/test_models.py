@@ -20,6 +20,7 @@ OUTPUT_LAYER = {
     "finewebedu_lm": "Embed_0",
     "librispeech_conformer": "Dense_0",
     "ogbg": "Dense_2",
+    "wmt": "Embed_0",
 }
 FLOAT32_TOLERANCE = 1e-4
 QUICK_COMPILE = {"xla_backend_optimization_level": 0}
@@ -43,6 +44,7 @@ FULL_BATCHES = {
     "finewebedu_lm": lambda workload: {"inputs": jax.ShapeDtypeStruct((2, 1024), np.int32)},
     "librispeech_conformer": two_recordings,
     "ogbg": two_molecules,
+    "wmt": lambda workload: {name: jax.ShapeDtypeStruct((2, 256), np.int32) for name in ("inputs", "targets")},
 }
 """Two examples at full scale."""
 FULL_LOGITS = {
@@ -51,6 +53,7 @@ FULL_LOGITS = {
     "finewebedu_lm": (2, 1024, 50_257),
     "librispeech_conformer": (2, 500, 1_024),
     "ogbg": (2, 128),
+    "wmt": (2, 256, 32_000),
 }
 
 

@@ -1,0 +1,216 @@
+"""Reads WMT's parallel text, German and English, and turns it into token ids once.
+
+train.de, train.en             one sentence per line; or any number of such pairs in the folder training
+newstest2013, newstest2014     as .de and .en, or as SGML as in WMT's archives: newstest2013-src.de.sgm,
+                               newstest2013-ref.en.sgm, newstest2014-deen-src.de.sgm, newstest2014-deen-ref.en.sgm
+sentencepiece.model            optional: a vocabulary trained elsewhere
+prepared                       what ``prepare`` makes: token ids, one after the other, and where each sentence ends
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.spec import Settings
+from workloads.cache import new_folder
+from workloads.real_data import DataSource, Lazy, Problem, file_problems, lazily
+from workloads.wmt.packing import SIDES, padded, rows_of
+from workloads.wmt.text import REMEDY, Pair, pairs
+from workloads.wmt.vocabulary import Vocabulary, trained
+
+SOURCE = DataSource(
+    summary="WMT17's German-English training text, newstest2013 and newstest2014",
+    origin="https://www.statmt.org/wmt17/translation-task.html (Europarl v7, Common Crawl, News Commentary v12, "
+    "Rapid 2016), and the development and test sets of https://www.statmt.org/wmt14/translation-task.html",
+    terms="free for research; see the corpora's own terms; no registration",
+    size="about 2 GB to download, 2 GB unpacked, 1 GB more prepared",
+    expected=(
+        "train.{de,en}, or training/*.{de,en}: 5,906,184 pairs that have both sides",
+        "newstest2013.{de,en} or newstest2013-{src.de,ref.en}.sgm: 3,000 pairs",
+        "newstest2014.{de,en} or newstest2014-deen-{src.de,ref.en}.sgm: 3,003 pairs",
+        "sentencepiece.model (optional): 32,000 pieces, end of sentence 2; trained where it is missing",
+    ),
+)
+PREPARED = "prepared"
+VOCABULARY = 32_000
+LENGTH = 256
+"""Tokens of a sentence at most, END included; longer ones are left out of training."""
+_CHARACTERS = 10_000_000
+"""Of text from which the vocabulary is trained."""
+_TESTS = {"validation": ("newstest2013", ("newstest2013-src.de", "newstest2013-ref.en")),
+          "test": ("newstest2014", ("newstest2014-deen-src.de", "newstest2014-deen-ref.en"))}  # fmt: skip
+_MODEL, _MANIFEST = "sentencepiece.model", "manifest.json"
+_CHUNK = 50_000
+"""Pairs encoded or moved at a time."""
+_ORDER_SEED = 0
+
+Files = tuple[Path, Path]
+
+
+def check(folder: Path) -> list[Problem]:
+    prepared = folder / PREPARED
+    if not prepared.is_dir():
+        missing = [p for split in ("train", *_TESTS) for pair in _files(folder, split) for p in _raw_problems(pair)]
+        return missing or [Problem(prepared, "is missing", "run `timetrial data prepare wmt`")]
+    again = f"delete {prepared}, and run `timetrial data prepare wmt` again"
+    try:
+        files = json.loads((prepared / _MANIFEST).read_text())["files"]
+    except (OSError, ValueError, KeyError) as error:
+        return [Problem(prepared / _MANIFEST, f"cannot be read ({error})", again)]
+    return [p for name, size in files.items() for p in file_problems(prepared / name, again, exactly=size)]
+
+
+def sizes(folder: Path, settings: Settings) -> dict[str, int]:
+    """Pairs with both sides of every split."""
+    return _manifest(folder)["pairs"]
+
+
+def load_split(folder: Path, split: str, settings: Settings) -> Mapping[str, Any]:
+    """Lazy ``inputs`` (German) and ``targets`` int32 ``[n, length]``, a pair per row, cut at the length."""
+    length = settings.data["length"]
+    sides = [_side(folder, split, name) for name in SIDES]
+
+    def fetch(positions: np.ndarray) -> dict[str, np.ndarray]:
+        return {
+            name: padded(tokens, bounds[positions], bounds[positions + 1], length)
+            for name, (tokens, bounds) in zip(SIDES, sides, strict=True)
+        }
+
+    return lazily(len(sides[0][1]) - 1, SIDES, fetch)
+
+
+def packed_rows(folder: Path, length: int) -> dict[str, Lazy]:
+    """Training rows ``[m, length]`` of as many whole pairs as fit, in the prepared order; see ``packing``."""
+    fitting = _manifest(folder)["fitting"]
+    sides = [_side(folder, "train", name) for name in SIDES]
+    starts = rows_of(*(np.diff(bounds[: fitting + 1]) for _, bounds in sides), length)
+
+    def fetch(rows: np.ndarray) -> dict[str, np.ndarray]:
+        return {
+            name: padded(tokens, bounds[starts[rows]], bounds[starts[rows + 1]], length)
+            for name, (tokens, bounds) in zip(SIDES, sides, strict=True)
+        }
+
+    return lazily(len(starts) - 1, SIDES, fetch)
+
+
+def decoded_text(folder: Path, sentences: Sequence[Sequence[int]], size: int = VOCABULARY) -> list[str]:
+    """Detokenised text of token ids without END."""
+    return _vocabulary(folder / PREPARED / _MODEL, size).decode(sentences)
+
+
+def prepare(folder: Path, vocabulary: int = VOCABULARY, length: int = LENGTH, characters: int = _CHARACTERS) -> None:
+    """Trains the vocabulary where none is given, encodes all pairs, and puts the training pairs into random order with
+    those of more than ``length`` tokens on either side last. Takes about half an hour and 3 GB of memory.
+
+    Raises:
+      WorkloadError: a file is missing or damaged.
+    """
+    if (folder / PREPARED).is_dir():
+        return
+    files = {split: _files(folder, split) for split in ("train", *_TESTS)}
+    for problem in (p for found in files.values() for pair in found for p in _raw_problems(pair)):
+        raise problem.error()
+    with new_folder(folder / PREPARED) as made:
+        given = folder / _MODEL
+        model = given.read_bytes() if given.exists() else _train_vocabulary(files["train"], vocabulary, characters)
+        (made / _MODEL).write_bytes(model)
+        codes = Vocabulary(given if given.exists() else made / _MODEL, vocabulary)
+        manifest: dict[str, Any] = {"pairs": {}, "fitting": 0}
+        for split, found in files.items():
+            encoded = _encoded(found, codes)
+            if split == "train":
+                encoded, manifest["fitting"] = _shuffled(encoded, length)
+            manifest["pairs"][split] = len(encoded[0][1])
+            for name, (tokens, counts) in zip(SIDES, encoded, strict=True):
+                np.save(made / f"{split}_{name}.npy", tokens)
+                np.save(made / f"{split}_{name}_bounds.npy", np.concatenate(([0], np.cumsum(counts, dtype=np.int64))))
+        manifest["files"] = {path.name: path.stat().st_size for path in sorted(made.iterdir())}
+        (made / _MANIFEST).write_text(json.dumps(manifest, indent=1))
+
+
+def _files(folder: Path, split: str) -> list[Files]:
+    """Pairs of German and English files, whether they are there or not."""
+    if split == "train":
+        found = sorted((folder / "training").glob("*.de"))
+        return [(path, path.with_suffix(".en")) for path in found or [folder / "train.de"]]
+    plain, sgml = _TESTS[split]
+    marked = [folder / f"{name}.sgm" for name in sgml]
+    if all(path.exists() for path in marked):
+        return [(marked[0], marked[1])]
+    return [(folder / f"{plain}.de", folder / f"{plain}.en")]
+
+
+def _raw_problems(pair: Files) -> Iterator[Problem]:
+    for path in pair:
+        yield from file_problems(path, REMEDY)
+
+
+def _whole(files: Sequence[Files]) -> Iterator[Pair]:
+    """Pairs with both sides, file after file."""
+    for source, target in files:
+        yield from (pair for pair in pairs(source, target) if all(pair))
+
+
+def _train_vocabulary(files: Sequence[Files], size: int, characters: int) -> bytes:
+    """From pairs at equal distances, so that every corpus has its share."""
+    total = sum(path.stat().st_size for pair in files for path in pair)
+    chosen = itertools.islice(_whole(files), 0, None, max(1, total // characters))
+    return trained(itertools.chain.from_iterable(chosen), size, files[0][0])
+
+
+Side = tuple[np.ndarray, np.ndarray]
+"""Token ids of all sentences, and the number of tokens of each."""
+
+
+def _encoded(files: Sequence[Files], codes: Vocabulary) -> list[Side]:
+    tokens: list[list[np.ndarray]] = [[], []]
+    counts: list[list[int]] = [[], []]
+    found = _whole(files)
+    while chunk := list(itertools.islice(found, _CHUNK)):
+        for side, texts in enumerate(zip(*chunk, strict=True)):
+            encoded = codes.encode(texts)
+            tokens[side].append(np.concatenate(encoded))
+            counts[side] += map(len, encoded)
+    if not counts[0]:
+        raise Problem(files[0][0], "holds no pair with both sides", REMEDY).error()
+    return [(np.concatenate(t), np.array(c, np.int64)) for t, c in zip(tokens, counts, strict=True)]
+
+
+def _shuffled(sides: Sequence[Side], length: int) -> tuple[list[Side], int]:
+    """In one random order, except that pairs of more than ``length`` tokens come last; and how many come before."""
+    order = np.random.RandomState(_ORDER_SEED).permutation(len(sides[0][1]))
+    fits = np.all([counts <= length for _, counts in sides], axis=0)[order]
+    order = np.concatenate((order[fits], order[~fits]))
+    moved = []
+    for tokens, counts in sides:
+        starts = np.cumsum(counts) - counts
+        parts = [
+            tokens[np.concatenate([np.arange(starts[i], starts[i] + counts[i]) for i in order[first : first + _CHUNK]])]
+            for first in range(0, len(order), _CHUNK)
+        ]
+        moved.append((np.concatenate(parts), counts[order]))
+    return moved, int(fits.sum())
+
+
+@functools.lru_cache(maxsize=2)
+def _vocabulary(path: Path, size: int) -> Vocabulary:
+    return Vocabulary(path, size)
+
+
+def _manifest(folder: Path) -> Mapping[str, Any]:
+    return json.loads((folder / PREPARED / _MANIFEST).read_text())
+
+
+def _side(folder: Path, split: str, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Token ids of a split's side, and where its sentences begin and end ``[n + 1]``."""
+    prepared = folder / PREPARED
+    tokens = np.load(prepared / f"{split}_{name}.npy", mmap_mode="r")
+    return tokens.view(np.ndarray), np.load(prepared / f"{split}_{name}_bounds.npy", mmap_mode="r").view(np.ndarray)
