@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,14 +42,16 @@ def data_command() -> None:
 @data_command.command("status")
 @click.argument("workload", required=False)
 @_data_dir
+@click.option("--read", is_flag=True, help="Read every example once, which finds damage inside files; may take hours.")
 @_as_json
-def status_command(workload: str | None, data_dir: Path | None, as_json: bool) -> None:
+def status_command(workload: str | None, data_dir: Path | None, read: bool, as_json: bool) -> None:
     """Say what a workload needs, where to get it and under which terms, what is missing or damaged, and how to mend it.
 
     \b
     Examples:
       timetrial data status
       timetrial data status criteo1tb --data-dir /data --json
+      timetrial data status mnist --read
 
     \b
     Exit codes: 0 the workload's full scale can run (or none is named), 2 it cannot.
@@ -55,13 +59,17 @@ def status_command(workload: str | None, data_dir: Path | None, as_json: bool) -
     from harness.datasets import all_data_status, data_status
 
     if workload is None:
+        if read:
+            raise click.UsageError("--read needs a WORKLOAD")
         statuses = all_data_status(data_dir)
         if as_json:
             click.echo(json.dumps([status.to_json() for status in statuses], indent=1))
         else:
             click.echo("\n".join(_line(status) for status in statuses))
         return
-    _show(data_status(workload, data_dir), as_json)
+    with _progress_on_standard_error():
+        status = data_status(workload, data_dir, read)
+    _show(status, as_json)
 
 
 @data_command.command("prepare")
@@ -79,16 +87,23 @@ def prepare_command(workload: str, data_dir: Path | None, as_json: bool) -> None
     Exit codes: 0 the workload's full scale can run, 2 it cannot.
     """
     from harness.datasets import prepare_data
+
+    with _progress_on_standard_error():
+        status = prepare_data(workload, data_dir)
+    _show(status, as_json)
+
+
+@contextlib.contextmanager
+def _progress_on_standard_error() -> Iterator[None]:
     from workloads.real_data import log
 
     handler = logging.StreamHandler()
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     try:
-        status = prepare_data(workload, data_dir)
+        yield
     finally:
         log.removeHandler(handler)
-    _show(status, as_json)
 
 
 def _line(status: DataStatus) -> str:

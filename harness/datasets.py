@@ -7,11 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from harness.errors import UsageError
-from harness.spec import WorkloadError
+from harness.spec import Workload, WorkloadError
 from harness.workloads import make_workload, split_name, workload_names
 from workloads import real_data
 from workloads.cache import root
+
+_READ_AT_ONCE = 256
+"""Examples; pictures and audio of so many fit into memory."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,24 +51,43 @@ class DataStatus:
         return {**content, "folder": str(self.folder), "source": source, "problems": problems, "ready": self.ready}
 
 
-def data_status(workload: str, data_dir: Path | None = None) -> DataStatus:
-    """What is there of a workload's real data; quick.
+def data_status(workload: str, data_dir: Path | None = None, read: bool = False) -> DataStatus:
+    """What is there of a workload's real data; quick, unless all of it is to be ``read``.
 
     Raises:
       UsageError: there is no such workload.
     """
     name, _ = split_name(workload)
-    full, reader = make_workload(name, "full"), real_data.reader_of(name)
+    full, reader = make_workload(name, "full", data_dir), real_data.reader_of(name)
     splits = full.base_settings.splits
+    problems = real_data.problems_of(name, root(data_dir), full.base_settings)
+    if read and not problems:
+        problems = _problems_of_reading(full)
     return DataStatus(
         workload=name,
         folder=real_data.data_folder(name, root(data_dir)),
         source=reader.SOURCE if reader else None,
-        problems=tuple(real_data.problems_of(name, root(data_dir), full.base_settings)),
+        problems=tuple(problems),
         splits={split: size for split, size in splits.items() if split != "eval_train" and size},
         needs_preparation=hasattr(reader, "prepare"),
         mini=_mini(name, data_dir),
     )
+
+
+def _problems_of_reading(workload: Workload) -> list[real_data.Problem]:
+    """The first problem that turns up while every example of every split is read once."""
+    for split, size in workload.base_settings.splits.items():
+        if not size or split == "eval_train":
+            continue
+        try:
+            real_data.log.info("reading the split %s of %s", split, workload.name)
+            arrays = workload.load_split(split)
+            for start in range(0, size, _READ_AT_ONCE):
+                for array in arrays.values():
+                    array[np.arange(start, min(start + _READ_AT_ONCE, size))]
+        except real_data.DataError as error:
+            return [error.problem]
+    return []
 
 
 def all_data_status(data_dir: Path | None = None) -> list[DataStatus]:

@@ -68,6 +68,18 @@ def test_a_damaged_file_found_while_counting_is_a_problem_and_no_crash(real):
     assert "train-images-idx3-ubyte.gz: not a whole gzip file" in result.stdout
 
 
+def test_damage_inside_a_file_is_found_by_reading_it(real):
+    assert invoke("status", "mnist", "--data-dir", real, "--read").exit_code == 0
+    labels = bytes([0, 0, 8, 1]) + struct.pack(">i", 6) + bytes([0, 1, 2, 3, 4, 77])
+    (real / "mnist" / "t10k-labels-idx1-ubyte.gz").write_bytes(gzip.compress(labels))
+    assert invoke("status", "mnist", "--data-dir", real).exit_code == 0
+    result = invoke("status", "mnist", "--data-dir", real, "--read")
+    assert result.exit_code == 2
+    assert "t10k-labels-idx1-ubyte.gz: label 5 is 77, no digit; download this file of MNIST again" in result.stdout
+    assert result.stderr.splitlines()[-1] == "reading the split test of mnist"
+    assert invoke("status", "--read").exit_code == 2
+
+
 def test_another_number_of_examples_is_a_problem(real, monkeypatch):
     splits = {**WORKLOAD.settings["full"].splits, "test": 7}
     monkeypatch.setitem(WORKLOAD.settings, "full", dataclasses.replace(WORKLOAD.settings["full"], splits=splits))
