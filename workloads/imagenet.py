@@ -1,4 +1,4 @@
-"""What the workloads on ImageNet share: pictures, how they are cut and standardised, the metric.
+"""What the workloads on ImageNet share: pictures, how they are cut and standardised.
 
 At mini scale the pictures are scenes, at full scale ILSVRC 2012 for training and validation, ImageNet-v2 for the test.
 """
@@ -13,8 +13,7 @@ import numpy as np
 
 from workloads import imagenet_folders, images, real_data, scenes
 from workloads.cache import root
-from workloads.classification import Classification
-from workloads.generated import SPLITS, GeneratedWorkload
+from workloads.pictures import Pictures
 
 MINI_DATA: Mapping[str, Any] = {
     "seed": 20260106,
@@ -23,47 +22,40 @@ MINI_DATA: Mapping[str, Any] = {
     "palette_reliability": 0.6,
     "noise": 0.08,
     "shifted": {"palette_reliability": 0.3, "size": 0.85, "noise": 0.14},
+    "pixel_mean": (scenes.PIXEL_MEAN,) * 3,
+    "pixel_std": (scenes.PIXEL_STD,) * 3,
     "shift": 3,
+    "mirror": False,
 }
 MINI_SPLITS: Mapping[str, int] = {"train": 6_000, "eval_train": 1_500, "validation": 1_500, "test": 1_500}
-FULL_DATA: Mapping[str, Any] = {"side": 224, "short_side": 256}
+FULL_DATA: Mapping[str, Any] = {
+    "side": 224,
+    "short_side": 256,
+    "pixel_mean": (0.485 * 255, 0.456 * 255, 0.406 * 255),
+    "pixel_std": (0.229 * 255, 0.224 * 255, 0.225 * 255),
+}
 FULL_SPLITS: Mapping[str, int] = {"train": 1_281_167, "validation": 50_000, "test": 10_000}
 """Without ``eval_train``, which AlgoPerf rounds up to whole batches of evaluation."""
 
-_PIXEL_MEAN = {"mini": (scenes.PIXEL_MEAN,) * 3, "full": (0.485 * 255, 0.456 * 255, 0.406 * 255)}
-_PIXEL_STD = {"mini": (scenes.PIXEL_STD,) * 3, "full": (0.229 * 255, 0.224 * 255, 0.225 * 255)}
 
+class ImageNet(Pictures):
+    """At full scale stored ``inputs`` are names of files: training cuts and mirrors at random what it decodes."""
 
-class ImageNet(Classification, GeneratedWorkload):
-    """Stored ``inputs`` are pixels, uint8 ``[n, side, side, 3]``, or (full) names of files; those of a batch are
-    standardised, float32. Training pictures are shifted (mini), or cut at random and mirrored (full)."""
-
-    @property
-    def train_mean(self) -> tuple[float, ...]:
-        return _PIXEL_MEAN[self.scale]
-
-    @property
-    def train_stddev(self) -> tuple[float, ...]:
-        return _PIXEL_STD[self.scale]
-
-    def generate(self) -> dict[str, dict[str, np.ndarray]]:
-        return scenes.generate(self.base_settings.data, {split: self.base_settings.splits[split] for split in SPLITS})
-
-    def augment(self, batch: Mapping[str, np.ndarray], random: np.random.RandomState) -> dict[str, np.ndarray]:
+    def augment(self, batch: Mapping[str, np.ndarray], random: np.random.RandomState) -> Mapping[str, np.ndarray]:
         """Training examples with ``inputs`` cut at random, uint8 ``[B, side, side, 3]``."""
-        data, inputs = self.base_settings.data, batch["inputs"]
-        if _are_files(inputs):
-            pixels = images.random_mirror(images.random_crops(self._paths(inputs), data["side"], random), random)
-        else:
-            pixels = images.random_shift(inputs, data["shift"], random)
-        return {**batch, "inputs": pixels}
+        names = batch["inputs"]
+        if not _are_files(names):
+            return super().augment(batch, random)
+        pixels = images.random_crops(self._paths(names), self.base_settings.data["side"], random)
+        return {**batch, "inputs": images.random_mirror(pixels, random)}
 
-    def collate(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def collate(self, batch: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
         """``inputs`` standardised, float32 ``[B, side, side, 3]``; of files that were not cut yet the middle."""
-        data, pixels = self.base_settings.data, batch["inputs"]
-        if _are_files(pixels):
-            pixels = images.centre_crops(self._paths(pixels), data["short_side"], data["side"])
-        return {**batch, "inputs": images.standardise(pixels, self.train_mean, self.train_stddev)}
+        data, names = self.base_settings.data, batch["inputs"]
+        if not _are_files(names):
+            return super().collate(batch)
+        pixels = images.centre_crops(self._paths(names), data["short_side"], data["side"])
+        return super().collate({**batch, "inputs": pixels})
 
     def _paths(self, names: np.ndarray) -> list[Path]:
         return imagenet_folders.paths(real_data.data_folder(self.name, root(self.data_dir)), names)

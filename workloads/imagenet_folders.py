@@ -56,8 +56,8 @@ def check(folder: Path, classes: int = CLASSES) -> list[Problem]:
     return problems
 
 
-def sizes(folder: Path) -> dict[str, int]:
-    """Number of pictures of every split."""
+def sizes(folder: Path, settings: Settings | None = None) -> dict[str, int]:
+    """Number of pictures of every split, whatever the settings."""
     return {
         split: sum(len(_pictures(folder / SPLIT_FOLDERS[split] / name)) for name in _class_folders(folder, split))
         for split in SPLIT_FOLDERS

@@ -173,12 +173,16 @@ class TorchBackend:
     def layer_outputs(
         self, workload: Workload, params: torch.nn.Module, model_state: Any, batch: Mapping[str, torch.Tensor]
     ) -> dict[str, np.ndarray]:
+        """Features are the last axis, as in jax. A convolution of torch has them second, unless its module says that
+        it has ``channels_last``."""
         outputs: dict[str, np.ndarray] = {}
-        kernels = {torch_name(p).rpartition(".")[0]: p.name for p in workload.parameters() if p.name.endswith("kernel")}
+        kernels = {torch_name(p).rpartition(".")[0]: p for p in workload.parameters() if p.name.endswith("kernel")}
 
-        def hook(name: str) -> Callable[..., None]:
+        def hook(parameter: Parameter) -> Callable[..., None]:
             def keep(module: torch.nn.Module, inputs: Any, output: torch.Tensor) -> None:
-                outputs[name] = output.detach().cpu().numpy()
+                value = output.detach().cpu().numpy()
+                is_second = parameter.type is ParameterType.CONV_WEIGHT and not getattr(module, "channels_last", False)
+                outputs[parameter.name] = np.moveaxis(value, 1, -1) if is_second else value
 
             return keep
 

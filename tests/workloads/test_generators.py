@@ -33,7 +33,7 @@ def test_splits_have_the_declared_sizes_and_types(workload_class, name):
     sizes = {split: len(workload.load_split(split)["targets"]) for split in workload.base_settings.splits}
     assert sizes == workload.base_settings.splits
     for array in workload.load_split("train").values():
-        assert array.dtype in (np.float32, np.int32, np.int16)
+        assert array.dtype in (np.float32, np.int32, np.int16, np.uint8)
         assert np.isfinite(array[:1000]).all()
 
 

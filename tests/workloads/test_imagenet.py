@@ -6,43 +6,24 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from harness.spec import LossType, Metric, Settings
 from workloads import imagenet_folders, images
-from workloads.imagenet import FULL_DATA, FULL_SPLITS, MINI_DATA, MINI_SPLITS, ImageNet
-
-COMMON = {"model": {}, "batch_size": 4, "eval_batch_size": 4, "step_hint": 10, "max_runtime_sec": 1.0}
-
-
-class Toy(ImageNet):
-    name = "toy"
-    version = 1
-    summary = "toy"
-    loss_type = LossType.SOFTMAX_CROSS_ENTROPY
-    metric = Metric("accuracy", "maximize")
-    settings = {  # noqa: RUF012
-        "mini": Settings(
-            data=MINI_DATA, splits={**MINI_SPLITS, "train": 32, "validation": 16}, eval_period_sec=1, **COMMON
-        ),
-        "full": Settings(data=FULL_DATA, splits=FULL_SPLITS, eval_period_sec=1, **COMMON),
-    }
-
-    def parameters(self):
-        return []
+from workloads.imagenet_resnet.workload import WORKLOAD
 
 
 def picked(arrays, count):
     return {name: np.asarray(array[:count]) for name, array in arrays.items()}
 
 
-def test_a_mini_batch_is_shifted_in_training_and_standardised(tmp_path):
-    workload = Toy(data_dir=tmp_path)
-    stored = picked(workload.load_split("train"), 8)
+def test_a_mini_batch_is_shifted_in_training_and_standardised():
+    workload = WORKLOAD()
+    stored = picked(workload.load_split("train"), 64)
     plain = workload.collate(stored)
     assert plain["inputs"].dtype == np.float32
     assert abs(plain["inputs"].mean()) < 0.3 and 0.7 < plain["inputs"].std() < 1.3
     moved = workload.augment(stored, np.random.RandomState(0))
     np.testing.assert_array_equal(
-        moved["inputs"], images.random_shift(stored["inputs"], MINI_DATA["shift"], np.random.RandomState(0))
+        moved["inputs"],
+        images.random_shift(stored["inputs"], workload.base_settings.data["shift"], np.random.RandomState(0)),
     )
     np.testing.assert_array_equal(moved["targets"], stored["targets"])
     restored = workload.collate(moved)["inputs"] * workload.train_stddev + workload.train_mean
@@ -54,7 +35,7 @@ def tree(tmp_path):
     random = np.random.RandomState(0)
     for i, name in enumerate(["n01440764", "n01443537"]):
         for j in range(3):
-            path = tmp_path / "toy" / "train" / name / f"{name}_{j}.JPEG"
+            path = tmp_path / "imagenet" / "train" / name / f"{name}_{j}.JPEG"
             path.parent.mkdir(parents=True, exist_ok=True)
             small = Image.fromarray(random.randint(256, size=(3, 4, 3)).astype(np.uint8))
             small.resize((300 + 40 * i, 280), Image.Resampling.BICUBIC).save(path)
@@ -62,9 +43,9 @@ def tree(tmp_path):
 
 
 def test_a_full_batch_is_decoded_from_files_in_evaluation_whole_in_training_cut_and_mirrored(tree):
-    workload = Toy("base", "full", tree)
-    stored = picked(imagenet_folders.load_split(tree / "toy", "train"), 6)
-    paths = imagenet_folders.paths(tree / "toy", stored["inputs"])
+    workload = WORKLOAD("base", "full", tree)
+    stored = picked(imagenet_folders.load_split(tree / "imagenet", "train"), 6)
+    paths = imagenet_folders.paths(tree / "imagenet", stored["inputs"])
     mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 
     whole = workload.collate(stored)

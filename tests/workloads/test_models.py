@@ -19,10 +19,14 @@ OUTPUT_LAYER = {
     "criteo1tb": "Dense_7",
     "finewebedu_lm": "Embed_0",
     "librispeech_conformer": "Dense_0",
+    "imagenet_resnet": "Dense_0",
+    "cifar": "Dense_0",
     "ogbg": "Dense_2",
     "wmt": "Embed_0",
 }
 FLOAT32_TOLERANCE = 1e-4
+LOOSE = {("imagenet_resnet", "large_bn_init"): 5e-3}
+"""Branches of scale 8 magnify the rounding of gradients."""
 QUICK_COMPILE = {"xla_backend_optimization_level": 0}
 """Halves the time that compilation takes; what XLA computes, and in which order, stays the same."""
 
@@ -43,6 +47,8 @@ FULL_BATCHES = {
     "criteo1tb": lambda workload: {"inputs": jax.ShapeDtypeStruct((2, 39), np.float32)},
     "finewebedu_lm": lambda workload: {"inputs": jax.ShapeDtypeStruct((2, 1024), np.int32)},
     "librispeech_conformer": two_recordings,
+    "imagenet_resnet": lambda workload: {"inputs": jax.ShapeDtypeStruct((2, 224, 224, 3), np.float32)},
+    "cifar": lambda workload: {"inputs": jax.ShapeDtypeStruct((2, 32, 32, 3), np.float32)},
     "ogbg": two_molecules,
     "wmt": lambda workload: {name: jax.ShapeDtypeStruct((2, 256), np.int32) for name in ("inputs", "targets")},
 }
@@ -52,6 +58,8 @@ FULL_LOGITS = {
     "criteo1tb": (2, 1),
     "finewebedu_lm": (2, 1024, 50_257),
     "librispeech_conformer": (2, 500, 1_024),
+    "imagenet_resnet": (2, 1000),
+    "cifar": (2, 10),
     "ogbg": (2, 128),
     "wmt": (2, 256, 32_000),
 }
@@ -141,8 +149,7 @@ def test_logits_loss_and_gradients_agree(bound, name, variant, weights, small_ba
     # A scalar's gradient is a sum over all positions that nearly cancels: its rounding is that of the summands.
     floor = 0.02 * max(np.abs(gradient).max() for gradient in torch_gradients.values())
     for key, expected in torch_gradients.items():
-        assert np.abs(expected).max() > 0, f"{key} has no gradient"
-        assert_close(jax_gradients[key], expected, key, floor)
+        assert_close(jax_gradients[key], expected, key, floor, LOOSE.get((name, variant), FLOAT32_TOLERANCE))
 
 
 def test_in_double_precision_they_agree_to_1e_9(bound, name, variant, small_batch):
@@ -155,11 +162,34 @@ def test_in_double_precision_they_agree_to_1e_9(bound, name, variant, small_batc
     assert_close(found[0], expected[0], "logits", tolerance=1e-9)
     assert found[1] == pytest.approx(expected[1], rel=1e-9)
     for key, gradient in expected[2].items():
+        assert np.abs(gradient).max() > 0, f"{key} has no gradient"
         assert gradient.dtype == found[2][key].dtype == np.float64
         assert_close(found[2][key], gradient, key, tolerance=1e-9)
     assert list(found[3]) == list(expected[3]) == [statistic.name for statistic in workload.statistics()]
     for key, value in expected[3].items():
         assert_close(found[3][key], value, key, tolerance=1e-9)
+
+
+def test_evaluation_reads_the_state_and_only_training_may_renew_it(bound, name, variant, small_batch):
+    if not bound(name, variant, "torch").statistics():
+        pytest.skip(f"{name} has no state")
+    outputs = {}
+    for framework in ("torch", "jax"):
+        workload, random = bound(name, variant, framework), np.random.RandomState(1)
+        params, state = workload.init_model_fn(KEY)
+        values = {s.name: (1 + random.random_sample(s.shape)).astype(np.float32) for s in workload.statistics()}
+        state = workload._bound.import_statistics(workload, params, state, values)
+        batch = workload._bound.to_framework(small_batch(workload, 4))
+        for mode in (ForwardPassMode.EVAL, ForwardPassMode.TRAIN):
+            with torch.no_grad():
+                logits, after = workload.model_fn(params, batch, state, mode, KEY, False, 0.0)
+            outputs[framework, mode] = np.asarray(logits_alone(logits))
+            for key, value in workload._bound.export_statistics(workload, params, after).items():
+                np.testing.assert_array_equal(value, values[key], err_msg=key)
+        changed = np.abs(outputs[framework, ForwardPassMode.TRAIN] - outputs[framework, ForwardPassMode.EVAL])
+        assert changed.max() > 1e-3
+    for mode in (ForwardPassMode.EVAL, ForwardPassMode.TRAIN):
+        assert_close(outputs["jax", mode], outputs["torch", mode], str(mode))
 
 
 def test_the_same_key_gives_the_same_start_in_both_frameworks(bound, name, variant):

@@ -67,6 +67,8 @@ class Features(nn.Module):
 class ChannelsLast(Conv):
     """A convolution of ``[B, *space, in]`` into ``[B, *space, out]``, as in jax."""
 
+    channels_last = True
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return super().forward(x.movedim(-1, 1)).movedim(1, -1)
 

@@ -1,0 +1,64 @@
+"""imagenet_resnet: a residual network of 50 layers (mini: 14); ILSVRC 2012 at full scale, scenes at mini scale."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from harness.spec import LossType, Metric, Parameter, Scale, Settings, Statistic, Target, Variant
+from workloads.imagenet import FULL_DATA, FULL_SPLITS, MINI_DATA, MINI_SPLITS, ImageNet
+from workloads.resnet import architecture
+
+_MODEL: Mapping[str, Any] = {"block": "bottleneck", "stem": "large", "activation": "relu", "last_scale": 0.0}
+
+
+class ImagenetResnet(ImageNet):
+    """ResNet-50 with the stride on the 3x3 convolutions."""
+
+    name = "imagenet_resnet"
+    version = 1
+    summary = "pictures of 16 (full: 1,000) classes, residual network"
+    loss_type = LossType.SOFTMAX_CROSS_ENTROPY
+    metric = Metric("accuracy", "maximize")
+    settings: ClassVar[Mapping[Scale, Settings]] = {
+        "mini": Settings(
+            model={**_MODEL, "stages": (1, 1, 1, 1), "width": 16, "classes": MINI_DATA["classes"]},
+            data=MINI_DATA,
+            batch_size=64,
+            eval_batch_size=500,
+            step_hint=1_000,
+            max_runtime_sec=120.0,
+            eval_period_sec=6.0,
+            eval_period_steps=50,
+            splits=MINI_SPLITS,
+        ),
+        "full": Settings(
+            model={**_MODEL, "stages": (3, 4, 6, 3), "width": 64, "classes": 1_000},
+            data=FULL_DATA,
+            batch_size=1_024,
+            eval_batch_size=1_024,
+            step_hint=195_999,
+            max_runtime_sec=49_918.0,
+            eval_period_sec=1_996.0,
+            splits={**FULL_SPLITS, "eval_train": 50_176},
+            target=Target(0.77431, 0.6560),
+        ),
+    }
+    variants: ClassVar[Mapping[str, Variant]] = {
+        "silu": Variant("SiLU in place of ReLU", {"activation": "silu"}, Target(0.75445, 0.6323)),
+        "gelu": Variant("GELU (tanh form) in place of ReLU", {"activation": "gelu"}, Target(0.76765, 0.6519)),
+        "large_bn_init": Variant(
+            "the last norm of each residual branch starts with a scale of 8",
+            {"last_scale": 8.0},
+            Target(0.76526, 0.6423),
+        ),
+    }
+
+    def parameters(self) -> Sequence[Parameter]:
+        return architecture.parameters(self.model_config)
+
+    def statistics(self) -> Sequence[Statistic]:
+        return architecture.statistics(self.model_config)
+
+
+WORKLOAD = ImagenetResnet

@@ -1,0 +1,1 @@
+"""Residual networks: one model code for the workloads that train them."""
