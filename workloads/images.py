@@ -35,11 +35,14 @@ _ATTEMPTS = 10
 
 
 def standardise(images: np.ndarray, mean: Sequence[float] | float, std: Sequence[float] | float) -> np.ndarray:
-    """``(images - mean) / std`` per channel, float32 ``[..., channels]``."""
-    scale = 1 / np.asarray(std, np.float64)
-    result = np.multiply(images, scale.astype(np.float32), dtype=np.float32)
-    result -= (np.asarray(mean) * scale).astype(np.float32)
-    return result
+    """``(images - mean) / std`` per channel, float32 ``[..., width, channels]``."""
+    width, channels = images.shape[-2:]
+    scale = 1 / np.broadcast_to(np.asarray(std, np.float64), channels)
+    # By rows of pixels: numpy's inner loop over three channels would take five times as long.
+    rows = images.reshape(*images.shape[:-2], width * channels).astype(np.float32)
+    rows *= np.tile(scale.astype(np.float32), width)
+    rows -= np.tile((np.asarray(mean) * scale).astype(np.float32), width)
+    return rows.reshape(images.shape)
 
 
 def random_shift(images: np.ndarray, most: int, random: np.random.RandomState) -> np.ndarray:

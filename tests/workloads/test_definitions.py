@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from harness.data import evaluation_batches
 from harness.frameworks import load
 from harness.spec import EvalBatch, ParameterType
 from harness.workloads import make_workload
@@ -31,6 +32,10 @@ FULL = {  # step hint, budget in s, evaluation period in s, validation and test 
     "wmt_post_ln": (120_000, 16_114, 644, 30.0779, 29.8982),
     "wmt_attention_temp": (120_000, 16_114, 644, 29.3379, 29.4143),
     "wmt_glu_tanh": (120_000, 16_114, 644, 29.5779, 29.0515),
+    "imagenet_vit": (167_999, 64_292, 2_571, 0.77309, 0.6519),
+    "imagenet_vit_glu": (167_999, 64_292, 2_571, 0.75738, 0.6359),
+    "imagenet_vit_post_ln": (167_999, 64_292, 2_571, 0.75312, 0.6286),
+    "imagenet_vit_map": (167_999, 64_292, 2_571, 0.77113, 0.6523),
 }
 
 
@@ -110,9 +115,10 @@ def test_log_loss_is_the_metric_of_click_prediction(workload_class):
     assert not workload.metric.better(0.3, 0.3)
 
 
-def test_right_and_wrong_are_one_answer_per_example(workload_class, name, small_batch):
+def test_right_and_wrong_are_one_answer_per_example(workload_class, name):
     workload = workload_class(name)().bind(load("torch"))
-    batch = small_batch(workload, 6)
+    stored = {key: array[:6] for key, array in workload.load_split("validation").items()}
+    batch = workload.collate(next(evaluation_batches(stored, 6)))
     params, state = workload.init_model_fn(np.array([0, 7], np.uint32))
     (evaluated,) = workload._bound.evaluated(workload, params, state, [batch])
     right = workload.is_right(evaluated)

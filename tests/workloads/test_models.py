@@ -18,6 +18,7 @@ OUTPUT_LAYER = {
     "mnist": "Dense_1",
     "criteo1tb": "Dense_7",
     "finewebedu_lm": "Embed_0",
+    "imagenet_vit": "Dense_1",
     "librispeech_conformer": "Dense_0",
     "imagenet_resnet": "Dense_0",
     "cifar": "Dense_0",
@@ -51,12 +52,14 @@ FULL_BATCHES = {
     "cifar": lambda workload: {"inputs": jax.ShapeDtypeStruct((2, 32, 32, 3), np.float32)},
     "ogbg": two_molecules,
     "wmt": lambda workload: {name: jax.ShapeDtypeStruct((2, 256), np.int32) for name in ("inputs", "targets")},
+    "imagenet_vit": lambda workload: {"inputs": jax.ShapeDtypeStruct((2, 224, 224, 3), np.float32)},
 }
 """Two examples at full scale."""
 FULL_LOGITS = {
     "mnist": (2, 10),
     "criteo1tb": (2, 1),
     "finewebedu_lm": (2, 1024, 50_257),
+    "imagenet_vit": (2, 1000),
     "librispeech_conformer": (2, 500, 1_024),
     "imagenet_resnet": (2, 1000),
     "cifar": (2, 10),

@@ -1,0 +1,1 @@
+"""ImageNet pictures with a vision transformer."""
