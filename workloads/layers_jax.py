@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from harness.spec import record_layer
+from harness.spec import Shape, record_layer
 from workloads.convolutions import Padding, paddings
 
 
@@ -140,12 +140,15 @@ def rms_norm(scope: Scope, x: jax.Array, eps: float) -> jax.Array:
     return x * jax.lax.rsqrt((x * x).mean(axis=-1, keepdims=True) + eps) * scope.value("scale")
 
 
-def dropout(x: jax.Array, rate: Any, rng: jax.Array | None, *, train: bool) -> jax.Array:
-    """Zeroes a fraction ``rate`` of the entries in training and rescales the others; ``rate`` may be traced."""
+def dropout(
+    x: jax.Array, rate: Any, rng: jax.Array | None, *, train: bool, mask_shape: Shape | None = None
+) -> jax.Array:
+    """Zeroes a fraction ``rate`` of the entries in training and rescales the others; ``rate`` may be traced. Entries
+    that share a place in ``mask_shape``, which broadcasts, are zeroed together."""
     static = isinstance(rate, (int, float))
     if not train or (static and rate == 0) or rng is None:
         return x
-    kept = jax.random.uniform(rng, x.shape) >= rate
+    kept = jax.random.uniform(rng, mask_shape or x.shape) >= rate
     return jnp.where(kept, x / jnp.maximum(1.0 - rate, jnp.finfo(x.dtype).tiny), 0.0)
 
 

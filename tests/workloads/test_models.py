@@ -17,6 +17,7 @@ KEY = np.array([0, 7], np.uint32)
 OUTPUT_LAYER = {
     "mnist": "Dense_1",
     "criteo1tb": "Dense_7",
+    "fastmri": "Conv_0",
     "finewebedu_lm": "Embed_0",
     "imagenet_vit": "Dense_1",
     "librispeech_conformer": "Dense_0",
@@ -26,8 +27,12 @@ OUTPUT_LAYER = {
     "wmt": "Embed_0",
 }
 FLOAT32_TOLERANCE = 1e-4
-LOOSE = {("imagenet_resnet", "large_bn_init"): 5e-3}
-"""Branches of scale 8 magnify the rounding of gradients."""
+LOOSE = {
+    ("imagenet_resnet", "large_bn_init"): 5e-3,
+    **{("fastmri", variant): 3e-3 for variant in (BASE, "model_size", "tanh", "layernorm")},
+}
+"""Branches of scale 8 magnify the rounding of gradients. In fastmri signs near zero, of errors and of a leaky ReLU's
+inputs, decide about their share of a gradient; torch's in single precision are up to 5e-4 from its own in double."""
 QUICK_COMPILE = {"xla_backend_optimization_level": 0}
 """Halves the time that compilation takes; what XLA computes, and in which order, stays the same."""
 
@@ -46,6 +51,7 @@ def two_recordings(workload):
 FULL_BATCHES = {
     "mnist": lambda workload: {"inputs": jax.ShapeDtypeStruct((2, 28, 28, 1), np.float32)},
     "criteo1tb": lambda workload: {"inputs": jax.ShapeDtypeStruct((2, 39), np.float32)},
+    "fastmri": lambda workload: {"inputs": jax.ShapeDtypeStruct((2, 320, 320), np.float32)},
     "finewebedu_lm": lambda workload: {"inputs": jax.ShapeDtypeStruct((2, 1024), np.int32)},
     "librispeech_conformer": two_recordings,
     "imagenet_resnet": lambda workload: {"inputs": jax.ShapeDtypeStruct((2, 224, 224, 3), np.float32)},
@@ -58,6 +64,7 @@ FULL_BATCHES = {
 FULL_LOGITS = {
     "mnist": (2, 10),
     "criteo1tb": (2, 1),
+    "fastmri": (2, 320, 320),
     "finewebedu_lm": (2, 1024, 50_257),
     "imagenet_vit": (2, 1000),
     "librispeech_conformer": (2, 500, 1_024),
