@@ -1,7 +1,7 @@
 """``timetrial``: the command line. Every verb is a thin layer over a Python function of the same meaning.
 
 Exit codes: 0 all is well; 2 bad input; 3 nothing was measured; 4 some trials failed (they are recorded, the others
-ran); 130 interrupted.
+ran); 5 chaos changed a record; 130 interrupted; 143 terminated.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,9 +26,11 @@ from harness.cli_data import COMMANDS as DATA_COMMANDS
 from harness.cli_scoring import COMMANDS, score_and_report
 
 if TYPE_CHECKING:
+    from harness.launch import Limits
     from harness.suite import Request
 
 EXIT_BAD_INPUT, EXIT_NOTHING_MEASURED, EXIT_TRIALS_FAILED, EXIT_INTERRUPTED = 2, 3, 4, 130
+EXIT_LEDGERS_DIFFER, EXIT_TERMINATED = 5, 143
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 _FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -38,7 +42,7 @@ class _Group(click.Group):
     """Turns the project's errors into one clear line and an exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        with _errors_for_people():
+        with _errors_for_people(), _ended_by_sigterm():
             return super().invoke(ctx)
 
 
@@ -48,14 +52,38 @@ def _errors_for_people() -> Iterator[None]:
         yield
     except (click.ClickException, click.exceptions.Exit):
         raise
+    except _TerminatedError:
+        _say("terminated; finished trials are recorded, the same command goes on")
+        sys.exit(EXIT_TERMINATED)
     except KeyboardInterrupt:
-        _say("interrupted; finished trials are recorded, the same command runs the rest")
+        _say("interrupted; finished trials are recorded, the same command goes on")
         sys.exit(EXIT_INTERRUPTED)
     except Exception as error:
         if not _is_for_people(error):
             raise
         _say(f"error: {error}")
         sys.exit(EXIT_BAD_INPUT)
+
+
+class _TerminatedError(KeyboardInterrupt):
+    """SIGTERM, which a scheduler sends before it ends a job."""
+
+
+@contextlib.contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Lets SIGTERM end the command in the way Ctrl-C does, so that it leaves no process behind."""
+    if threading.current_thread() is not threading.main_thread():  # only there may handlers be set
+        yield
+        return
+
+    def end(*_: Any) -> None:
+        raise _TerminatedError
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _is_for_people(error: Exception) -> bool:
@@ -83,7 +111,8 @@ def main() -> None:
       timetrial new my_idea --framework torch
 
     \b
-    Exit codes: 0 fine, 2 bad input, 3 nothing was measured, 4 some trials failed, 130 interrupted.
+    Exit codes: 0 fine, 2 bad input, 3 nothing was measured, 4 some trials failed, 5 chaos changed a record,
+    130 interrupted, 143 terminated.
     """
 
 
@@ -180,6 +209,13 @@ def plan_command(as_json: bool, **options: Any) -> None:
 @click.option("--grace", type=click.FloatRange(1), default=60.0, show_default=True, metavar="SEC",
               help="How long beyond its budget a trial may be silent before it is ended.")  # fmt: skip
 @click.option("--memory", type=click.FloatRange(0.1), metavar="GIB", help="Per trial. Default: an equal share.")
+@click.option("--checkpoint-every", type=click.FloatRange(0), default=10.0, show_default=True, metavar="SEC",
+              help="Least wall time between two checkpoints of a trial; each follows an evaluation.")  # fmt: skip
+@click.option("--chaos", is_flag=True, help="Kill, freeze and starve the trials at random, run them undisturbed into "
+              "<out>-undisturbed too, and compare the records.")  # fmt: skip
+@click.option("--chaos-seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--chaos-every", type=click.FloatRange(0.05), default=2.0, show_default=True, metavar="SEC",
+              help="Mean time between two disturbances.")  # fmt: skip
 @click.option("--no-report", is_flag=True, help="Do not score and write the report at the end.")
 @_as_json
 def run_command(
@@ -187,6 +223,10 @@ def run_command(
     retry_failed: bool,
     grace: float,
     memory: float | None,
+    checkpoint_every: float,
+    chaos: bool,
+    chaos_seed: int,
+    chaos_every: float,
     no_report: bool,
     as_json: bool,
     **options: Any,
@@ -204,9 +244,20 @@ def run_command(
     from harness.run import run
 
     limits = Limits(grace, int(memory * 2**30) if memory else None)
+    if chaos:
+        _run_with_chaos(options, limits, chaos_seed, chaos_every, as_json)
+        return
     summaries = []
     for request, out, jobs in _targets_of(options):
-        summary = run(request, out, jobs=jobs, limits=limits, replace_stale=replace_stale, retry_failed=retry_failed)
+        summary = run(
+            request,
+            out,
+            jobs=jobs,
+            limits=limits,
+            replace_stale=replace_stale,
+            retry_failed=retry_failed,
+            checkpoint_every=checkpoint_every,
+        )
         summaries.append({"ruleset": request.ruleset, "out": str(out), **dataclasses.asdict(summary)})
         if summary.measured and not no_report:
             score_and_report([out], out / "report", quiet=as_json)
@@ -219,6 +270,22 @@ def run_command(
     if failed:
         _say(f"{failed} trials failed; their records say why, and --retry-failed runs them again")
         sys.exit(EXIT_TRIALS_FAILED)
+
+
+def _run_with_chaos(options: Mapping[str, Any], limits: Limits, seed: int, every_sec: float, as_json: bool) -> None:
+    from harness.chaos import run_with_chaos
+
+    reports = [
+        run_with_chaos(request, out, seed=seed, every_sec=every_sec, jobs=jobs, limits=limits)
+        for request, out, jobs in _targets_of(options)
+    ]
+    if as_json:
+        click.echo(json.dumps([dataclasses.asdict(report) for report in reports], indent=1))
+    for report in reports:
+        for line in (*report.difference.differences, report.text):
+            _say(line)
+    if not all(report.difference.equal for report in reports):
+        sys.exit(EXIT_LEDGERS_DIFFER)
 
 
 def _targets_of(options: Mapping[str, Any]) -> list[tuple[Request, Path, int]]:

@@ -7,14 +7,24 @@ so that work cannot slip into an untimed one.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import time
 from collections.abc import Callable, Iterator, Mapping
 
 TIMED = ("initialise", "first_step", "data_selection", "step", "prepare_for_eval")
 """On the clock. ``first_step`` is the first update alone, in which compilation happens."""
 
-UNTIMED = ("setup", "evaluate", "log")
-"""Off the clock: import and data set-up before the first submission function, evaluation, messages to the parent."""
+UNTIMED = ("setup", "restore", "evaluate", "checkpoint", "log")
+"""Off the clock: import and data set-up before the first submission function, all up to the first new step in a process
+that goes on from a checkpoint, evaluation, writing checkpoints, messages to the parent."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ClockState:
+    """Seconds by segment, and CPU seconds in timed ones."""
+
+    segments: Mapping[str, float]
+    timed_cpu: float
 
 
 class Clock:
@@ -67,6 +77,17 @@ class Clock:
         """Wall seconds since the clock was made."""
         self.switch(self._segment)
         return self._last_wall - self._started
+
+    def state(self) -> ClockState:
+        return ClockState(self.segments(), self.submission_cpu_time())
+
+    def resume(self, state: ClockState) -> None:
+        """Goes on from another process's state; what this one took so far was spent on restoring."""
+        spent = sum(self.segments().values())
+        self._wall |= state.segments
+        self._wall["restore"] += spent
+        self._timed_cpu, self._last_cpu = state.timed_cpu, self._read_cpu()
+        self._started = self._last_wall - sum(self._wall.values())
 
     def segments(self) -> Mapping[str, float]:
         self.switch(self._segment)

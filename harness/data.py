@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import collections
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -53,15 +55,21 @@ class InputQueue:
         augment: Callable[[Arrays, np.random.RandomState], Arrays] | None = None,
         shuffle_run: int = 1,
     ) -> None:
-        self.batches = 0
-        self.examples = 0
-        self._seed = seed
+        self._seed, self._batch_size = seed, batch_size
         self._augment = augment
         self._arrays = arrays
-        self._indices = shuffled_indices(len(arrays["targets"]), batch_size, seed, shuffle_run)
+        self._shuffle_run = shuffle_run
         # The largest training set has more examples than int32 can count; jax has no int64 by default.
         self._index_type = np.int32 if len(arrays["targets"]) <= 2**31 else np.uint32
         self._place = place
+        self.go_to(0)
+
+    def go_to(self, batches: int) -> None:
+        """Goes on as if so many batches had been drawn from a new queue."""
+        count = len(self._arrays["targets"])
+        self._indices = shuffled_indices(count, self._batch_size, self._seed, self._shuffle_run)
+        collections.deque(itertools.islice(self._indices, batches), maxlen=0)
+        self.batches, self.examples = batches, batches * self._batch_size
 
     def __iter__(self) -> InputQueue:
         return self

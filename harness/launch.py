@@ -33,6 +33,10 @@ from harness.worker import TRACEBACK_LINES, main
 from results.record import Crossing, StopReason, TrialRecord
 
 POLL_SEC = 0.25
+RESUMED_AFTER = (signal.SIGKILL, signal.SIGTERM)
+"""What a scheduler, the system short of memory, or a person sends; other signals are the entry's own doing."""
+DEATHS_WITHOUT_PROGRESS = 3
+"""So many processes of a trial may be killed in a row without a new checkpoint; then the trial counts as killed."""
 PRELOAD: Mapping[str, tuple[str, ...]] = {
     "torch": ("harness.trial", "harness.frameworks.torch", "torch._dynamo", "submissions.composition_torch"),
     "jax": ("harness.trial", "harness.frameworks.jax", "submissions.composition_jax"),
@@ -61,7 +65,9 @@ DEFAULT_LIMITS = Limits()
 
 @dataclasses.dataclass
 class RunningTrial:
-    """A trial in flight, as the parent sees it."""
+    """A trial in flight, as the parent sees it. ``version`` is that of its checkpoint when its process was started, and
+    ``deaths`` counts processes of it that were killed before they got further than that; one that is ``excused`` was
+    killed on purpose."""
 
     task: TrialTask
     digest: str
@@ -80,6 +86,10 @@ class RunningTrial:
     finished: Mapping[str, Any] | None = None
     failed: Mapping[str, Any] | None = None
     killed_because: tuple[StopReason, str] | None = None
+    version: int | None = None
+    starts_over: bool = False
+    deaths: int = 0
+    excused: bool = False
 
 
 class Observer(Protocol):
@@ -132,9 +142,14 @@ def run_trials(
                     if not trial.process.is_alive():
                         _receive(trial)
                         running.remove(trial)
+                        if _goes_on(trial):
+                            running.append(_restart(context, trial))
+                            continue
                         slots.append(trial.cores)
                         record = make_record(trial)
                         keep(record, trial.evaluations, (trial.finished or {}).get("right"))
+                        if trial.task.checkpoint is not None:
+                            trial.task.checkpoint.discard()
                         observer.finished(record)
                 observer.update(running, [(t.spec.key.workload, t.spec.key.framework) for t, _ in waiting])
         finally:
@@ -175,6 +190,8 @@ def fork_server(threads: int, frameworks: Iterable[str]) -> Any:
 
 
 def _start(context: Any, task: TrialTask, digest: str, cores: tuple[int, ...], log: Path) -> RunningTrial:
+    if task.checkpoint is not None:
+        task = dataclasses.replace(task, checkpoint=task.checkpoint.started())
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=main, args=(task, sender, cores, log), daemon=True)
     with without_main_module():
@@ -182,7 +199,28 @@ def _start(context: Any, task: TrialTask, digest: str, cores: tuple[int, ...], l
     sender.close()
     now = time.monotonic()
     started_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    return RunningTrial(task, digest, process, receiver, cores, log, started_at, now, now)
+    version = task.checkpoint.version() if task.checkpoint else None
+    return RunningTrial(task, digest, process, receiver, cores, log, started_at, now, now, version=version)
+
+
+def _goes_on(trial: RunningTrial) -> bool:
+    """Whether a trial whose process has ended should have another one: it was killed from outside (nobody can tell that
+    from an entry that kills itself, hence the limit), or its checkpoint was of no use."""
+    told = trial.finished or trial.failed or trial.killed_because
+    if told or trial.task.checkpoint is None:
+        return False
+    killed = -(trial.process.exitcode or 0) in RESUMED_AFTER
+    if killed and not trial.excused and trial.task.checkpoint.version() == trial.version:
+        trial.deaths += 1
+    elif killed:
+        trial.deaths = 0
+    return trial.starts_over or (killed and (trial.excused or trial.deaths < DEATHS_WITHOUT_PROGRESS))
+
+
+def _restart(context: Any, trial: RunningTrial) -> RunningTrial:
+    again = _start(context, trial.task, trial.digest, trial.cores, trial.log)
+    again.started_at, again.deaths = trial.started_at, trial.deaths
+    return again
 
 
 @contextlib.contextmanager
@@ -207,6 +245,10 @@ def _receive(trial: RunningTrial) -> None:
                 trial.submission_time, trial.metric = payload["submission_time"], payload["metric"]
             elif kind == "evaluation":
                 trial.evaluations.append(payload)
+            elif kind == "resumed":
+                trial.evaluations = list(payload["evaluations"])
+            elif kind == "start_over":
+                trial.starts_over = True
             elif kind == "finished":
                 trial.finished = payload
             elif kind == "failed":
@@ -258,6 +300,7 @@ def make_record(trial: RunningTrial) -> TrialRecord:
     failure = dict(trial.failed or _death(trial))
     return TrialRecord(
         **common,
+        preemptions=trial.task.checkpoint.interruptions if trial.task.checkpoint else 0,
         stop_reason=failure["stop_reason"],
         stop_detail=failure["stop_detail"],
         traceback=failure["traceback"],
@@ -277,7 +320,8 @@ def _death(trial: RunningTrial) -> dict[str, Any]:
         reason, detail = trial.killed_because
     elif code < 0:
         reason = StopReason.KILLED
-        detail = f"killed by {signal.Signals(-code).name} in phase {trial.phase} after step {trial.step}"
+        times = f", {trial.deaths} times in a row" if trial.deaths > 1 else ""
+        detail = f"killed by {signal.Signals(-code).name} in phase {trial.phase} after step {trial.step}{times}"
     else:
         reason = StopReason.CRASHED
         detail = f"the process ended with exit code {code} in phase {trial.phase} after step {trial.step}"

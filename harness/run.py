@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import json
 import shlex
 import sys
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,9 @@ import numpy as np
 from rich.console import Console
 
 from harness import __version__
+from harness.checkpoint import DEFAULT_EVERY_SEC, place_of, with_checkpoints
 from harness.errors import UsageError
-from harness.launch import DEFAULT_LIMITS, Limits, run_trials
+from harness.launch import DEFAULT_LIMITS, Limits, Observer, run_trials
 from harness.lock import locked
 from harness.machine import machine_facts
 from harness.plan import (
@@ -67,7 +70,9 @@ def run(
     limits: Limits = DEFAULT_LIMITS,
     replace_stale: bool = False,
     retry_failed: bool = False,
+    checkpoint_every: float = DEFAULT_EVERY_SEC,
     console: Console | None = None,
+    watched_by: Callable[[Observer], AbstractContextManager[Observer]] = contextlib.nullcontext,
 ) -> RunSummary:
     """Runs the missing trials of a request and keeps each in ``out`` as soon as it ends.
 
@@ -79,7 +84,9 @@ def run(
       limits: when a trial's process is ended.
       replace_stale: rerun trials whose record was made under other conditions.
       retry_failed: rerun trials that crashed, hung, were killed or ran out of memory.
+      checkpoint_every: least wall time between two checkpoints of a trial, in seconds.
       console: where progress goes.
+      watched_by: puts another observer of the trials around the one that shows progress.
 
     Raises:
       UsageError: the request is malformed, ``out`` belongs to another run or holds stale records, or another launch is
@@ -95,7 +102,7 @@ def run(
         statuses = plan_status(planned, out)
         _refuse_stale(statuses, replace_stale)
         set_damaged_aside(statuses, out, console)
-        return _run_missing(request, out, statuses, again, jobs, limits, console)
+        return _run_missing(request, out, statuses, again, jobs, limits, checkpoint_every, console, watched_by)
 
 
 def _run_missing(
@@ -105,8 +112,13 @@ def _run_missing(
     again: Set[Status],
     jobs: int,
     limits: Limits,
+    checkpoint_every: float,
     console: Console,
+    watched_by: Callable[[Observer], AbstractContextManager[Observer]],
 ) -> RunSummary:
+    for status in statuses:
+        if status.status is Status.DONE:  # killed between writing the record and removing the checkpoint
+            place_of(out, status.trial.digest).discard()
     todo = [s.trial for s in statuses if s.status in again]
     measured = sum(1 for s in statuses if s.status is Status.DONE)
     failed = sum(1 for s in statuses if s.status is Status.FAILED and s.status not in again)
@@ -127,8 +139,9 @@ def _run_missing(
     expected: dict[tuple[str, str], float] = {
         (t.key.workload, t.key.framework): t.task.spec.budget_sec * EVALUATION_ALLOWANCE for t in reversed(todo)
     }
-    with Progress(console, len(todo), jobs, expected) as progress:
-        run_trials([(t.task, t.digest) for t in todo], jobs=jobs, keep=keep, observer=progress, limits=limits)
+    tasks = with_checkpoints(todo, out, checkpoint_every)
+    with Progress(console, len(todo), jobs, expected) as progress, watched_by(progress) as observer:
+        run_trials(tasks, jobs=jobs, keep=keep, observer=observer, limits=limits)
     return RunSummary(len(statuses), len(todo), done, counts["measured"], counts["failed"])
 
 

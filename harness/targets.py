@@ -24,6 +24,7 @@ from typing import Any
 from rich.console import Console
 
 from harness import __version__
+from harness.checkpoint import with_checkpoints
 from harness.entry import Entry, default_point, find_entry
 from harness.errors import UsageError
 from harness.launch import run_trials
@@ -129,7 +130,7 @@ class _Runner:
                 self.workload.load_split(split)
             with Progress(console, len(missing), self.jobs, {}) as progress:
                 run_trials(
-                    [(t.task, t.digest) for t in missing],
+                    with_checkpoints(missing, self.folder),
                     jobs=self.jobs,
                     keep=functools.partial(write_trial, self.folder),
                     observer=progress,

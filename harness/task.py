@@ -1,14 +1,18 @@
-"""What a trial's process is given, and the batch size that follows from it."""
+"""What a trial's process is given, the batch size that follows from it, and what it gives back."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from harness.checkpoint import CheckpointPlace
 from harness.entry import Entry, InvalidSubmissionError
 from harness.spec import Workload
-from results.record import TrialSpec
+from results.record import Crossing, StopReason, TrialSpec
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +25,7 @@ class TrialTask:
       data_dir: where data lies or is cached; None for the default.
       train_at_end: evaluate the head of the training split too, once training is complete.
       test_every_evaluation: evaluate the test split every time, not only at the end (for setting targets).
+      checkpoint: where the trial's checkpoints go; None for none.
     """
 
     spec: TrialSpec
@@ -28,6 +33,25 @@ class TrialTask:
     data_dir: Path | None = None
     test_every_evaluation: bool = False
     train_at_end: bool = False
+    checkpoint: CheckpointPlace | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How a trial ended, as far as its own process can tell; the fields are those of the record. ``right`` says which
+    test examples the last evaluated network classifies rightly ``[n]``, where the workload knows that."""
+
+    stop_reason: StopReason
+    stop_detail: str
+    steps: int
+    batch_size: int
+    crossing: Crossing | None
+    segments: Mapping[str, float]
+    wall_sec: float
+    peak_memory_bytes: int
+    preemptions: int = 0
+    notes: tuple[str, ...] = ()
+    right: np.ndarray | None = None
 
 
 def batch_size_of(functions: Any, workload: Workload) -> int:

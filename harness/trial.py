@@ -6,25 +6,24 @@ is told to the parent process as messages; the parent writes the record.
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import math
-import resource
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from harness.clock import Clock
+from harness.clock import Clock, ClockState
 from harness.compat.backends import backend_for, dropout_arguments
 from harness.data import InputQueue, evaluation_batches
 from harness.entry import InvalidSubmissionError, load_functions
 from harness.frameworks import TrialBackend
+from harness.machine import peak_memory_bytes
 from harness.resampling import resampling_of
+from harness.resume import Checkpoints
 from harness.seeds import derive, key_stream, key_words
 from harness.spec import EvalBatch, TrainingCompleteError, Workload, WorkloadError
-from harness.task import TrialTask, batch_size_of
+from harness.task import Outcome, TrialTask, batch_size_of
 from harness.tuning import as_namedtuple
 from harness.workloads import make_workload
 from results.record import CPU, STEPS, WALL, Crossing, StopReason
@@ -36,22 +35,6 @@ PATIENCE = 2
 """Evaluations in a row that must be NaN or infinite before a trial counts as diverged."""
 
 Send = Callable[[str, Mapping[str, Any]], None]
-
-
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """How a trial ended, as far as its own process can tell. ``right`` says which test examples the last evaluated
-    network classifies rightly ``[n]``, where the workload knows that."""
-
-    stop_reason: StopReason
-    stop_detail: str
-    steps: int
-    batch_size: int
-    crossing: Crossing | None
-    segments: Mapping[str, float]
-    wall_sec: float
-    peak_memory_bytes: int
-    right: np.ndarray | None = None
 
 
 def run_trial(task: TrialTask, send: Send) -> Outcome:
@@ -69,7 +52,9 @@ def run_trial(task: TrialTask, send: Send) -> Outcome:
     resampling = resampling_of(key.fold, spec.split_seed)
     workload = make_workload(key.workload, spec.scale, task.data_dir, spec.step_hint, resampling).bind(backend)
     functions = load_functions(task.entry, task.spec.key.framework, defaults=task.spec.hyperparameters is None)
-    return TrainingLoop(task, send, clock, backend, workload, functions).run()
+    loop = TrainingLoop(task, send, clock, backend, workload, functions)
+    backend.seed_everything(derive(seed=task.spec.seed, stream="global"))  # again: some imports draw
+    return loop.run()
 
 
 class TrainingLoop:
@@ -94,7 +79,7 @@ class TrainingLoop:
             workload.augment if workload.augments else None,
             workload.base_settings.shuffle_run,
         )
-        self.keys = key_stream(derive(seed=self.spec.seed, stream="steps"), per_step=2)
+        self.keys = self.new_keys()
         self.eval_results: list[tuple[int, dict[str, float]]] = []
         self.rows: list[dict[str, float]] = []
         self.steps = 0
@@ -103,25 +88,33 @@ class TrainingLoop:
         self.last_eval_step, self.last_eval_time = 0, 0.0
         self.crossing: Crossing | None = None
         self.right: list[np.ndarray] = []
+        self.notes: list[str] = []
+        self.checkpoints = Checkpoints(task.checkpoint)
 
     # ---- the loop ----
 
     def run(self) -> Outcome:
-        """Initialises, and advances until there is a reason to stop."""
+        """Initialises, goes on from a checkpoint where there is one, and advances until there is a reason to stop.
+
+        Raises:
+          StartOverError: the trial needs a new process.
+        """
         self.initialise()
+        self.checkpoints.resume(self)
         stop = None
         while stop is None:
             stop = self.advance()
-        reason, detail = stop
         return Outcome(
-            stop_reason=reason,
-            stop_detail=detail,
+            stop_reason=stop[0],
+            stop_detail=stop[1],
             steps=self.steps,
             batch_size=self.batch_size,
             crossing=self.crossing,
             segments=self.clock.segments(),
             wall_sec=self.clock.elapsed(),
             peak_memory_bytes=peak_memory_bytes(),
+            preemptions=self.checkpoints.interruptions,
+            notes=tuple(self.notes),
             right=np.concatenate(self.right) if self.right else None,
         )
 
@@ -140,21 +133,30 @@ class TrainingLoop:
             self.optimizer_state = self.functions.init_optimizer_state(
                 self.workload, self.params, self.model_state, self.hyperparameters, self._key("optimizer")
             )
-            self._synchronize()
+            self.synchronize()
         self._progress("train")
 
     def advance(self) -> tuple[StopReason, str] | None:
         """One step, and the evaluation or budget check that is due after it; returns why to stop, or None."""
-        complete = self._step()
+        complete = self.step()
         due = complete is not None or self._evaluation_due()
         if not due and not self._budget_check_due():
             return None
-        self._synchronize()
+        self.synchronize()
         self.clock.switch("log")
         stop = self._exhausted() or (self._evaluate(final=complete is not None) if due else None) or complete
         if stop is None:
+            if due:
+                self.checkpoints.save_if_due(self)
             self._progress("train")
         return stop
+
+    def resumed(self, clock: ClockState) -> None:
+        """Goes on with another process's clock and evaluations."""
+        self.clock.resume(clock)
+        self.synced_at = self.clock.elapsed()
+        self.send("resumed", {"evaluations": self.rows})
+        self._progress("train")
 
     def _exhausted(self) -> tuple[StopReason, str] | None:
         used = self.clock.submission_time()
@@ -162,7 +164,7 @@ class TrainingLoop:
             return None
         return StopReason.BUDGET_EXHAUSTED, f"{used:.1f} s used of {self.spec.budget_sec:.1f} s at step {self.steps}"
 
-    def _step(self) -> tuple[StopReason, str] | None:
+    def step(self) -> tuple[StopReason, str] | None:
         """One update; returns why training is complete, or None while it goes on. Leaves the clock in the step's
         segment: the caller waits for the device before it leaves that."""
         first = self.steps == 0
@@ -233,7 +235,7 @@ class TrainingLoop:
         """Evaluates once per step at most; returns why to stop, or None."""
         if self.last_eval_step == self.steps and self.rows:
             return None
-        self._prepare_for_eval()
+        self.prepare_for_eval()
         exhausted = self._exhausted()
         if exhausted:
             return exhausted
@@ -254,7 +256,7 @@ class TrainingLoop:
             return StopReason.DIVERGED, f"{odd[0]} for {PATIENCE} evaluations in a row, last at step {self.steps}"
         return None
 
-    def _prepare_for_eval(self) -> None:
+    def prepare_for_eval(self) -> None:
         prepare = getattr(self.functions, "prepare_for_eval", None)
         if prepare is None:
             return
@@ -274,7 +276,7 @@ class TrainingLoop:
             self.optimizer_state, self.params, self.model_state = self._unpack(
                 "prepare_for_eval", result, 3, container=1
             )
-            self._synchronize()
+            self.synchronize()
 
     def _measure(self, split: str, base: Mapping[str, float] | None = None) -> dict[str, float]:
         """Metrics of a split, with the clocks' state in front when there is no ``base`` row."""
@@ -314,7 +316,7 @@ class TrainingLoop:
             "accumulated_logging_time": segments["log"],
             "total_duration": self.clock.elapsed(),
             "score": row[WALL],
-            "preemption_count": 0,
+            "preemption_count": self.checkpoints.interruptions,
         }
         self.rows.append(row)
         self.last_eval_step, self.last_eval_time = self.steps, row[WALL]
@@ -342,6 +344,15 @@ class TrainingLoop:
 
     # ---- helpers ----
 
+    def new_keys(self) -> Iterator[np.ndarray]:
+        """The keys of the steps, from the first on."""
+        return key_stream(derive(seed=self.spec.seed, stream="steps"), per_step=2)
+
+    def note(self, text: str) -> None:
+        """Something that the record should tell, once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
     def _key(self, stream: str) -> Any:
         return self.backend.random_key(key_words(derive(seed=self.spec.seed, stream=stream), self.steps))
 
@@ -358,7 +369,7 @@ class TrainingLoop:
             )
         return tuple(result)
 
-    def _synchronize(self) -> None:
+    def synchronize(self) -> None:
         self.backend.synchronize(self.params, self.model_state, getattr(self, "optimizer_state", None))
         steps = self.steps - self.last_sync_step
         now = self.clock.elapsed()
@@ -387,9 +398,3 @@ _RETURNS = {
     2: ("model_params", "model_state"),
     3: ("optimizer_state", "current_param_container", "model_state"),
 }
-
-
-def peak_memory_bytes() -> int:
-    """Peak resident memory of this process."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

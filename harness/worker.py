@@ -39,9 +39,14 @@ def main(task: Any, connection: Connection, cores: Sequence[int], log: Path) -> 
 
     with tempfile.TemporaryDirectory(prefix="timetrial-") as folder, contextlib.chdir(folder):
         try:
+            from harness.resume import StartOverError
             from harness.trial import run_trial
 
-            outcome = run_trial(task, send)
+            try:
+                outcome = run_trial(task, send)
+            except StartOverError:
+                send("start_over", {})
+                return
         except BaseException as error:
             send("failed", describe_failure(error))
         else:

@@ -172,7 +172,9 @@ class TrialRecord:
       wall_sec: from the first segment's start to the last one's end.
       peak_memory_bytes: peak resident memory of the process.
       machine: facts about the machine.
-      started_at: UTC, ISO 8601.
+      started_at: UTC, ISO 8601; of the process that ended it.
+      preemptions: how often it was interrupted before, and went on or started over.
+      notes: what else should be known, a line each.
     """
 
     spec: TrialSpec
@@ -188,6 +190,8 @@ class TrialRecord:
     machine: Mapping[str, Any]
     started_at: str
     traceback: str = ""
+    preemptions: int = 0
+    notes: tuple[str, ...] = ()
     schema_version: int = SCHEMA_VERSION
 
     def to_json(self) -> dict[str, Any]:
@@ -216,6 +220,7 @@ class TrialRecord:
                 spec=TrialSpec(key=key, **spec),
                 crossing=Crossing(**crossing) if crossing else None,
                 stop_reason=reason,
+                notes=tuple(fields.pop("notes", ())),
                 **fields,
             )
         except (KeyError, TypeError) as error:

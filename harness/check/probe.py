@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from harness import __version__
-from harness.check.checkpoint import CannotSaveError, restore, save
 from harness.check.findings import Finding
 from harness.check.guard import Guard, WatchedQueue, structure
 from harness.check.toys.workload import TOYS, Toy
@@ -21,6 +20,7 @@ from harness.clock import Clock
 from harness.compat.backends import backend_for
 from harness.entry import Entry, InvalidSubmissionError, load_functions
 from harness.frameworks import TrialBackend
+from harness.saving import CannotSaveError, restore_training, save_training
 from harness.seeds import derive, key_stream, key_words
 from harness.spec import Framework
 from harness.task import TrialTask
@@ -224,15 +224,11 @@ class Examination:
 
     def _through_checkpoint(self, loop: Loop, point: Point) -> Loop:
         """A new loop, with new modules and a new workload, that holds what was saved of the old one."""
-        saved = (
-            save((loop.params, loop.model_state), loop.params, "parameters"),
-            save(loop.optimizer_state, loop.params),
-        )
+        saved = save_training(loop.params, loop.model_state, loop.optimizer_state)
         fresh = self._start("a run from a checkpoint", point)
-        fresh.params, fresh.model_state = restore(
-            saved[0], (fresh.params, fresh.model_state), fresh.params, "parameters"
+        fresh.params, fresh.model_state, fresh.optimizer_state = restore_training(
+            saved, fresh.params, fresh.model_state, fresh.optimizer_state
         )
-        fresh.optimizer_state = restore(saved[1], fresh.optimizer_state, fresh.params)
         for name in ("steps", "queue", "keys", "eval_results", "rows", "last_eval_step", "last_sync_step"):
             setattr(fresh, name, getattr(loop, name))
         return fresh

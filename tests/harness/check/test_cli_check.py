@@ -5,8 +5,8 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from harness.check.checkpoint import CannotSaveError, restore, save
 from harness.cli import main
+from harness.saving import CannotSaveError, restore, save
 
 
 def invoke(*arguments):

@@ -1,4 +1,4 @@
-"""A checkpoint of a trial's state in both frameworks: to bytes, and back into a fresh start.
+"""A trial's parameters, model state and optimizer state in both frameworks: to bytes, and back into a fresh start.
 
 What a submission keeps is a tree of dicts, lists, tuples and leaves. A leaf with ``state_dict`` is saved by it; a
 function is taken from the fresh start, as AlgoPerf does it; everything else is pickled. Parameters inside pickled
@@ -18,6 +18,25 @@ _ABSENT = object()
 
 class CannotSaveError(Exception):
     """Something in the state cannot be written to a checkpoint, or made again from it."""
+
+
+def save_training(params: Any, model_state: Any, optimizer_state: Any) -> tuple[Any, Any]:
+    """What training has made so far, without any live object.
+
+    Raises:
+      CannotSaveError: names the place in it.
+    """
+    return save((params, model_state), params, "parameters"), save(optimizer_state, params)
+
+
+def restore_training(saved: tuple[Any, Any], params: Any, model_state: Any, optimizer_state: Any) -> tuple[Any, ...]:
+    """``(params, model_state, optimizer_state)`` as saved, made from those of a fresh start.
+
+    Raises:
+      CannotSaveError: a fresh start has nothing in the place of a function or an object.
+    """
+    params, model_state = restore(saved[0], (params, model_state), params, "parameters")
+    return params, model_state, restore(saved[1], optimizer_state, params)
 
 
 def save(tree: Any, parameters: Any, path: str = "optimizer_state") -> Any:
@@ -71,11 +90,26 @@ def _restore_sequence(content: tuple[type, list[Any]], fresh: Any, parameters: A
 def _restore_stateful(content: tuple[bytes, bytes | None], fresh: Any, parameters: Any, path: str) -> Any:
     state, whole = content
     if fresh is not _ABSENT and hasattr(fresh, "load_state_dict"):
-        fresh.load_state_dict(_load(state, parameters))
+        loaded = _load(state, parameters)
+        fresh.load_state_dict(loaded)
+        _undo_rounding(fresh, loaded)
         return fresh
     if whole is None:
         raise CannotSaveError(f"{path} cannot be pickled, and a fresh start has nothing there to load its state into")
     return _load(whole, parameters)
+
+
+def _undo_rounding(optimizer: Any, state: Mapping[str, Any]) -> None:
+    """Gives tensors of a torch optimizer's state the type they had: loading casts them to their parameter's."""
+    if not hasattr(optimizer, "param_groups") or not hasattr(optimizer, "state"):
+        return
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    values = state.get("state") or {}  # an optimizer around another one may nest them
+    for index, parameter in enumerate(parameters):
+        for name, value in values.get(index, {}).items():
+            now = optimizer.state[parameter].get(name)
+            if hasattr(value, "dtype") and hasattr(now, "dtype") and value.dtype != now.dtype:
+                optimizer.state[parameter][name] = value
 
 
 def _restore_fresh(content: None, fresh: Any, parameters: Any, path: str) -> Any:
@@ -85,7 +119,12 @@ def _restore_fresh(content: None, fresh: Any, parameters: Any, path: str) -> Any
 
 
 def _restore_leaf(content: bytes, fresh: Any, parameters: Any, path: str) -> Any:
-    return _load(content, parameters)
+    value = _load(content, parameters)
+    if getattr(fresh, "committed", False) and hasattr(value, "sharding"):  # a jax array that was placed on purpose
+        import jax
+
+        return jax.device_put(value, fresh.sharding)
+    return value
 
 
 _RESTORERS: Mapping[str, Callable[[Any, Any, Any, str], Any]] = {

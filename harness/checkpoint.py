@@ -1,0 +1,139 @@
+"""Where a trial's checkpoint lies, as the command and the trial's process both see it.
+
+Each trial has a folder of its own, named by its digest, below the results folder. The command counts in it how often
+the trial's process was started; the process writes its state there (:mod:`harness.resume`). It goes when the record is
+written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from results.store import OWN_FOLDER, StoreError
+
+DEFAULT_EVERY_SEC = 10.0
+CHECKPOINTS_FOLDER = "checkpoints"
+_STATE, _STARTS, _GIVEN_UP = "state", "starts", "given_up"
+_HEADER = b"timetrial checkpoint 1\n"
+
+
+class DamagedCheckpointError(Exception):
+    """The file does not hold what was written to it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckpointPlace:
+    """
+    Attributes:
+      folder: the trial's own.
+      every_sec: the least wall time between two checkpoints; each follows an evaluation.
+      interruptions: how often the trial was started before.
+    """
+
+    folder: Path
+    every_sec: float = DEFAULT_EVERY_SEC
+    interruptions: int = 0
+
+    def started(self) -> CheckpointPlace:
+        """Counts a start of the trial; returns the place with the number of starts before.
+
+        Raises:
+          StoreError: the folder cannot be written.
+        """
+        before = self._starts()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            _replace(self.folder / _STARTS, str(before + 1).encode())
+        except OSError as error:
+            raise StoreError(
+                f"cannot write {self.folder}: {error.strerror}; free space or choose another --out"
+            ) from error
+        return dataclasses.replace(self, interruptions=before)
+
+    def _starts(self) -> int:
+        try:
+            return int((self.folder / _STARTS).read_text())
+        except (OSError, ValueError):
+            return 0
+
+    def version(self) -> int | None:
+        """Another number whenever another state was written; None where there is none."""
+        try:
+            return (self.folder / _STATE).stat().st_mtime_ns
+        except OSError:
+            return None
+
+    def write(self, data: bytes) -> None:
+        """
+        Raises:
+          OSError: the disk is full or the folder is gone; an older state is kept.
+        """
+        _replace(self.folder / _STATE, b"".join([_HEADER, hashlib.sha256(data).digest(), data]))
+
+    def read(self) -> bytes | None:
+        """What was written last, or None.
+
+        Raises:
+          DamagedCheckpointError: it is not whole.
+        """
+        try:
+            content = (self.folder / _STATE).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise DamagedCheckpointError(f"the checkpoint cannot be read ({error.strerror})") from error
+        start = len(_HEADER) + hashlib.sha256().digest_size
+        data = content[start:]
+        if content[:start] != _HEADER + hashlib.sha256(data).digest():
+            raise DamagedCheckpointError("the checkpoint is damaged")
+        return data
+
+    def give_up(self, why: str) -> None:
+        """Removes a state from which the trial cannot go on, and keeps the reason for the trial's next start."""
+        with contextlib.suppress(OSError):
+            (self.folder / _STATE).unlink(missing_ok=True)
+            _replace(self.folder / _GIVEN_UP, why.encode())
+
+    def given_up(self) -> str:
+        """Why an earlier process gave up; empty where none did."""
+        try:
+            return (self.folder / _GIVEN_UP).read_text()
+        except OSError:
+            return ""
+
+    def discard(self) -> None:
+        """Removes everything, and the folder above when it is empty."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            self.folder.parent.rmdir()
+
+
+def place_of(out: Path, digest: str, every_sec: float = DEFAULT_EVERY_SEC) -> CheckpointPlace:
+    """Of a trial in a results folder; absolute, since a trial runs in a folder of its own."""
+    return CheckpointPlace(out.absolute() / OWN_FOLDER / CHECKPOINTS_FOLDER / digest, every_sec)
+
+
+def with_checkpoints(planned: Iterable[Any], out: Path, every_sec: float = DEFAULT_EVERY_SEC) -> list[tuple[Any, str]]:
+    """The task of each planned trial, told where its checkpoints go, with its digest."""
+    return [(dataclasses.replace(t.task, checkpoint=place_of(out, t.digest, every_sec)), t.digest) for t in planned]
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Writes a file whole or not at all."""
+    temporary = path.with_name(f".{path.name}-{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise

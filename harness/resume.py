@@ -1,0 +1,165 @@
+"""Checkpoints in a trial's process: what of a training loop is saved, and how a new process goes on from it.
+
+A new process initialises the trial as the first one did, which gives it functions and objects, and then takes the
+saved values. Before it goes on it rehearses two steps and a preparation for evaluation, and takes the saved values
+again, so that compilation, which the first process was charged for, is not charged twice. All of that is off the clock.
+What an entry keeps outside its optimizer state and its parameters (a module's globals) is not saved.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import pickle
+import random
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.checkpoint import CheckpointPlace, DamagedCheckpointError
+from harness.saving import CannotSaveError, restore_training, save_training
+
+if TYPE_CHECKING:
+    from harness.trial import TrainingLoop
+
+_FIELDS = (
+    "steps",
+    "rows",
+    "eval_results",
+    "bad_evaluations",
+    "crossing",
+    "right",
+    "notes",
+    "last_eval_step",
+    "last_eval_time",
+    "last_sync_step",
+    "sync_every",
+)
+"""Of the training loop; beside them its clock, parameters and states, place in the data, and random generators."""
+REHEARSED_STEPS = 2
+"""A step compiled by jax may be compiled once more for the placement of its own results."""
+
+
+class StartOverError(Exception):
+    """The checkpoint cannot be gone on from, and has left traces: the trial needs a new process."""
+
+
+class Checkpoints:
+    """Saves a training loop after evaluations, and resumes one; does nothing without a place."""
+
+    def __init__(self, place: CheckpointPlace | None) -> None:
+        self.place = place
+        self._refused = False
+        self._last = time.monotonic()
+
+    @property
+    def interruptions(self) -> int:
+        return self.place.interruptions if self.place else 0
+
+    # ---- saving ----
+
+    def save_if_due(self, loop: TrainingLoop) -> None:
+        """Saves unless the last time was just now; a full disk or a state that cannot be saved is noted, no error."""
+        if self.place is None or self._refused or time.monotonic() - self._last < self.place.every_sec:
+            return
+        with loop.clock.segment("checkpoint"):
+            try:
+                self.place.write(_captured(loop))
+            except CannotSaveError as error:
+                self._refused = True
+                loop.note(f"no checkpoints, an interruption starts it over: {error}")
+            except OSError as error:
+                loop.note(f"a checkpoint could not be written: {error.strerror or error}")
+        self._last = time.monotonic()
+
+    # ---- going on ----
+
+    def resume(self, loop: TrainingLoop) -> None:
+        """Takes the loop, just initialised, to where the last checkpoint was made; where there is none, says so.
+
+        Raises:
+          StartOverError: there is one, but the trial must start over.
+        """
+        if self.place is None or not self.interruptions:
+            return
+        why = self.place.given_up() or "no checkpoint was made before"
+        try:
+            data = self.place.read()
+        except DamagedCheckpointError as error:
+            data, why = None, str(error)
+        if data is None:
+            loop.note(f"started over after an interruption: {why}")
+            return
+        fresh = (loop.params, loop.model_state, loop.optimizer_state)
+        try:
+            _restore(loop, data, fresh)
+            _rehearse(loop)
+            clock = _restore(loop, data, fresh)
+        except Exception as error:  # pickled objects of an entry may raise anything
+            self.place.give_up(f"its checkpoint cannot be used ({type(error).__name__}: {error})")
+            raise StartOverError from error
+        loop.resumed(clock)
+
+
+def _captured(loop: TrainingLoop) -> bytes:
+    """
+    Raises:
+      CannotSaveError: some of it cannot be pickled.
+    """
+    state = {
+        "fields": {name: getattr(loop, name) for name in _FIELDS},
+        "clock": loop.clock.state(),
+        "batches": loop.queue.batches,
+        "random": _random_states(),
+        "training": save_training(loop.params, loop.model_state, loop.optimizer_state),
+    }
+    try:
+        return pickle.dumps(state, pickle.HIGHEST_PROTOCOL)
+    except Exception as error:
+        raise CannotSaveError(f"a type in optimizer_state cannot be saved: {error}") from error
+
+
+def _restore(loop: TrainingLoop, data: bytes, fresh: tuple[Any, Any, Any]) -> Any:
+    """Gives the loop what was saved; returns the clock's state."""
+    state = pickle.loads(data)
+    loop.params, loop.model_state, loop.optimizer_state = restore_training(state["training"], *fresh)
+    for name, value in state["fields"].items():
+        setattr(loop, name, value)
+    loop.queue.go_to(state["batches"])
+    loop.keys = itertools.islice(loop.new_keys(), loop.steps, None)
+    _set_random_states(state["random"])
+    return state["clock"]
+
+
+def _rehearse(loop: TrainingLoop) -> None:
+    """Makes an entry compile what it compiles. What is wrong with a step shows again when it is made in earnest."""
+    with contextlib.suppress(Exception):
+        for _ in range(REHEARSED_STEPS):
+            loop.step()
+        loop.prepare_for_eval()
+        loop.synchronize()
+
+
+def _random_states() -> dict[str, Any]:
+    """Of the global generators; what was never imported has none."""
+    states: dict[str, Any] = {"python": random.getstate(), "numpy": np.random.get_state()}
+    if "torch" in sys.modules:
+        import torch
+
+        states["torch"] = torch.get_rng_state()
+        if torch.cuda.is_initialized():
+            states["cuda"] = torch.cuda.get_rng_state_all()
+    return states
+
+
+def _set_random_states(states: dict[str, Any]) -> None:
+    random.setstate(states["python"])
+    np.random.set_state(states["numpy"])
+    if "torch" in states:
+        import torch
+
+        torch.set_rng_state(states["torch"])
+        if "cuda" in states:
+            torch.cuda.set_rng_state_all(states["cuda"])

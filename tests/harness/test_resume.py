@@ -1,0 +1,224 @@
+"""Checkpoints: a trial that was interrupted, wherever, ends as one that was not."""
+
+import dataclasses
+import itertools
+import math
+import time
+
+import pytest
+
+from harness.checkpoint import CheckpointPlace, DamagedCheckpointError
+from harness.clock import TIMED, Clock
+from harness.plan import plan_trials
+from harness.resume import StartOverError
+from harness.spec import Target
+from harness.suite import Request
+from harness.trial import run_trial
+from results.record import CPU, STEPS, WALL, StopReason
+
+EVALUATIONS, PERIOD = 4, 100
+
+
+class KilledError(BaseException):
+    """Stands in for a signal: nothing in the trial may catch it."""
+
+
+@pytest.fixture(autouse=True)
+def target(monkeypatch):
+    monkeypatch.setattr("harness.spec.Workload._declared_target", lambda self: Target(0.999, 0.999))
+
+
+def task_of(entry, framework, place, workload="mnist"):
+    request = Request(
+        (workload,), ((str(entry), framework),), "self_tuning", 1, 1, max_steps=EVALUATIONS * PERIOD, budget_sec=600.0
+    )
+    task = plan_trials(dataclasses.replace(request, track="open"))[0].task
+    spec = dataclasses.replace(task.spec, eval_period_steps=PERIOD)
+    return dataclasses.replace(task, spec=spec, checkpoint=place)
+
+
+def run(task, kill=None):
+    """One process of a trial: its evaluations and outcome; ``kill(kind, payload)`` says when it ends before."""
+    if task.checkpoint is not None:
+        task = dataclasses.replace(task, checkpoint=task.checkpoint.started())
+    rows = []
+
+    def send(kind, payload):
+        if kill is not None and kill(kind, payload):
+            raise KilledError
+        if kind == "resumed":
+            rows[:] = payload["evaluations"]
+        elif kind == "evaluation":
+            rows.append(payload)
+
+    try:
+        return rows, run_trial(task, send)
+    except KilledError:
+        return rows, None
+
+
+def after_evaluation(number):
+    """Ends a process when it has told of its evaluation of that number and gone on."""
+    seen = []
+
+    def kill(kind, payload):
+        seen.extend([kind] if kind == "evaluation" else [])
+        return kind == "progress" and payload["phase"] == "evaluate" and len(seen) >= number
+
+    return kill
+
+
+def compared(rows):
+    """What must be the same: steps, examples and metrics, bit for bit; not times."""
+    return [{k: v for k, v in row.items() if "/" in k or k in (STEPS, "examples")} for row in rows]
+
+
+def straight_and_interrupted(task, place, kills):
+    straight = run(dataclasses.replace(task, checkpoint=None))
+    for kill in kills:
+        _, outcome = run(task, kill)
+        assert outcome is None, "the process should have been killed"
+        assert place.version() is not None
+    return straight, run(task)
+
+
+AVERAGED = """
+import copy
+
+def prepare_for_eval(workload, current_param_container, current_params_types, model_state, hyperparameters, loss_type,
+                     optimizer_state, eval_results, global_step, rng):
+    assert len(eval_results) == global_step // 100 - 1
+    return optimizer_state, current_param_container, model_state
+"""
+NOISE = {  # what a step does depends on every generator, and on the key that it is given
+    "optimizer.step()": """optimizer.step()
+    import random, numpy
+    scale = 1 + 1e-3 * (random.random() + numpy.random.rand() + float(torch.rand(())) + int(rng[0]) / 2**32)
+    with torch.no_grad():
+        for parameter in current_param_container.parameters():
+            parameter.mul_(scale)"""
+}
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "plain torch",
+        "plain jax",
+        "schedule_free_adamw torch",
+        "nadamw_cosine jax",
+        "lawa_ema jax",
+        "mechanic_adamw torch",
+    ],
+)
+def test_an_interrupted_trial_ends_as_one_that_was_not(tmp_path, write_entry, entry):
+    name, framework = entry.split()
+    place = CheckpointPlace(tmp_path / "checkpoint", every_sec=0.0)
+    replace = NOISE if framework == "torch" else {}
+    source = write_entry("adam", framework, replace, AVERAGED) if name == "plain" else name
+    task = task_of(source, framework, place)
+    straight, resumed = straight_and_interrupted(task, place, [after_evaluation(1), after_evaluation(2)])
+    assert compared(resumed[0]) == compared(straight[0])
+    assert len(resumed[0]) == EVALUATIONS
+    assert resumed[1].steps == straight[1].steps and resumed[1].stop_reason is StopReason.STEP_LIMIT
+    assert resumed[1].preemptions == 2 and resumed[1].notes == ()
+    assert [row["preemption_count"] for row in resumed[0]][-1] == 2 and resumed[0][0]["preemption_count"] == 0
+
+
+class FakeTime:
+    """A clock that moves a little whenever it is read, and far while an entry compiles."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        self.now += 1e-3
+        return self.now
+
+
+def test_the_clock_goes_on_and_compilation_is_charged_once(tmp_path, write_entry, monkeypatch):
+    compiles = """
+    import builtins
+
+    _update, _compiled = update_params, []
+
+    def update_params(**arguments):
+        if not _compiled:
+            builtins.fake_time.now += 1000.0
+            _compiled.append(True)
+        return _update(**arguments)
+    """
+    time_now = FakeTime()
+    monkeypatch.setattr("builtins.fake_time", time_now, raising=False)
+    monkeypatch.setattr("harness.trial.Clock", lambda: Clock(time_now, time_now))
+    place = CheckpointPlace(tmp_path / "checkpoint", every_sec=0.0)
+    task = dataclasses.replace(task_of(write_entry("adam", tail=compiles), "torch", place))
+    task = dataclasses.replace(task, spec=dataclasses.replace(task.spec, budget_sec=1e6))
+    before, _ = run(task, after_evaluation(2))
+    rows, outcome = run(task)
+    assert rows[:1] == before[:1]
+    assert all(a[WALL] < b[WALL] < 1100 and a[CPU] < b[CPU] for a, b in itertools.pairwise(rows))
+    assert 1000 < outcome.segments["first_step"] < 1001 and 1000 < outcome.segments["restore"] < 1100
+    assert outcome.segments["step"] < 100
+    assert sum(outcome.segments.values()) == pytest.approx(outcome.wall_sec, rel=1e-5)
+    assert sum(outcome.segments[name] for name in TIMED) == pytest.approx(rows[-1][WALL], rel=1e-3)
+
+
+def test_a_state_that_cannot_be_saved_starts_over_and_says_so(tmp_path, write_entry):
+    replace = {'return {"optimizer":': 'return {"secret": (i for i in range(3)), "optimizer":'}
+    place = CheckpointPlace(tmp_path / "checkpoint", every_sec=0.0)
+    task = task_of(write_entry("adam", replace=replace), "torch", place)
+    run(task, after_evaluation(2))
+    rows, outcome = run(task)
+    assert [row[STEPS] for row in rows] == [PERIOD * (i + 1) for i in range(EVALUATIONS)]
+    assert "started over after an interruption: no checkpoint was made before" in outcome.notes
+    assert any("optimizer_state['secret'] (generator) cannot be saved" in note for note in outcome.notes)
+
+
+def test_a_checkpoint_that_cannot_be_used_is_given_up(tmp_path, write_entry):
+    place = CheckpointPlace(tmp_path / "checkpoint", every_sec=0.0)
+    task = task_of(write_entry("adam"), "torch", place)
+    run(task, after_evaluation(2))
+    place.write(b"not a pickle")
+    with pytest.raises(StartOverError):
+        run(task)
+    rows, outcome = run(task)
+    assert len(rows) == EVALUATIONS
+    assert any("started over after an interruption: its checkpoint cannot be used" in note for note in outcome.notes)
+
+
+def test_a_full_disk_costs_the_checkpoint_and_not_the_trial(tmp_path, write_entry, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    place = CheckpointPlace(tmp_path / "checkpoint", every_sec=0.0)
+    task = task_of(write_entry("adam"), "torch", place)
+    monkeypatch.setattr("harness.checkpoint.CheckpointPlace.write", full)
+    rows, outcome = run(task)
+    assert len(rows) == EVALUATIONS
+    assert outcome.notes == ("a checkpoint could not be written: No space left on device",)
+
+
+def test_checkpoints_keep_their_distance(tmp_path, write_entry):
+    place = CheckpointPlace(tmp_path / "checkpoint", every_sec=math.inf)
+    run(task_of(write_entry("adam"), "torch", place))
+    assert place.version() is None
+
+
+def test_a_place_counts_starts_keeps_whole_states_and_is_emptied(tmp_path):
+    place = CheckpointPlace(tmp_path / "all" / "one")
+    assert [place.started().interruptions for _ in range(3)] == [0, 1, 2]
+    assert place.read() is None
+    place.write(b"first")
+    first = place.version()
+    time.sleep(0.01)
+    place.write(b"second")
+    assert place.read() == b"second" and place.version() != first
+    path = place.folder / "state"
+    for damage in (lambda content: content[:-1], lambda content: b"x" + content[1:], lambda content: b""):
+        path.write_bytes(damage(path.read_bytes()))
+        with pytest.raises(DamagedCheckpointError, match="damaged"):
+            place.read()
+        place.write(b"second")
+    place.discard()
+    assert list(tmp_path.iterdir()) == []
