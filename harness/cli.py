@@ -332,7 +332,8 @@ def new_command(name: str, framework: str, into: Path) -> None:
 @click.option("--variant", "variants", multiple=True, help="Default: the base and every variant.")
 @click.option("--algorithm", "-a", "algorithms", multiple=True, help="Entries to search. Default: three standard ones.")
 @click.option("--framework", type=click.Choice(["torch", "jax"]), default="torch", show_default=True)
-@click.option("--points", type=click.IntRange(1), default=6, show_default=True, help="Search points per algorithm.")
+@click.option("--points", type=click.IntRange(0), default=6, show_default=True,
+              help="Search points per algorithm, beside its defaults; 0 for these alone.")  # fmt: skip
 @click.option("--seeds", type=click.IntRange(3), default=10, show_default=True, help="Reruns of the best point.")
 @click.option("--plan", metavar="PLAN", help="Targets for a resampling plan's smaller training sets, such as 5x2cv.")
 @click.option("--inner", type=click.IntRange(0), default=0, metavar="N",

@@ -205,6 +205,8 @@ def _set_target(runner: _Runner, algorithms: Sequence[str], points: int, seeds: 
             *filter(None, [default_point(entry)]),
         )
     ]
+    if not search:
+        raise UsageError("nothing to run: these algorithms have no defaults; give --points 1 or more")
     found = runner.run(search, "search")
     sign = -1 if metric.direction == "maximize" else 1
     order = sorted(range(len(found)), key=lambda i: sign * found[i].validation)
