@@ -34,6 +34,7 @@ def x():
 
 
 PADDINGS = (np.arange(LENGTH) >= np.array(LENGTHS)[:, None]).astype(np.float64)
+MASK = 1 - PADDINGS[..., None]
 COTANGENT = np.random.RandomState(2).standard_normal((len(LENGTHS), LENGTH, 2 * FEATURES))
 """The results are weighted with it for the gradients. It is not zero at paddings."""
 
@@ -75,8 +76,8 @@ def torch_layer(values, dtype=torch.float64):
 
 def with_torch(values, x, dtype=torch.float64):
     layer = torch_layer(values, dtype)
-    leaf, paddings = torch.tensor(x, dtype=dtype, requires_grad=True), torch.tensor(PADDINGS, dtype=dtype)
-    states = layer(leaf, paddings, turned_rows(paddings))
+    leaf = torch.tensor(x, dtype=dtype, requires_grad=True)
+    states = layer(leaf, torch.tensor(MASK, dtype=dtype), turned_rows(torch.tensor(PADDINGS)))
     (states * torch.tensor(COTANGENT)).sum().backward()
     gradients = {name.replace("weight", "kernel"): p.grad.numpy().T for name, p in layer.named_parameters()}
     return states.detach().numpy(), {"x": leaf.grad.numpy(), **gradients}
@@ -84,7 +85,7 @@ def with_torch(values, x, dtype=torch.float64):
 
 def with_jax(values, x):
     def summed(values, x):
-        states = bidirectional_lstm(Scope(nest(values)), x, jnp.asarray(PADDINGS))
+        states = bidirectional_lstm(Scope(nest(values)), x, jnp.asarray(MASK))
         return (states * COTANGENT).sum(), states
 
     with jax.enable_x64(True):
@@ -122,11 +123,11 @@ def test_what_lies_in_paddings_neither_matters_nor_is_given_out(compute, values,
 
 
 def test_evaluation_without_gradients_gives_the_same_states(values, x):
-    layer, paddings = torch_layer(values, torch.float32), torch.tensor(PADDINGS, dtype=torch.float32)
-    x = torch.tensor(x, dtype=torch.float32)
-    states = layer(x, paddings, turned_rows(paddings))
+    layer, turned = torch_layer(values, torch.float32), turned_rows(torch.tensor(PADDINGS))
+    x, mask = (torch.tensor(array, dtype=torch.float32) for array in (x, MASK))
+    states = layer(x, mask, turned)
     with torch.no_grad():
-        assert torch.allclose(layer(x, paddings, turned_rows(paddings)), states, atol=1e-6)
+        assert torch.allclose(layer(x, mask, turned), states, atol=1e-6)
 
 
 def recorded_by_torch(values, x):
@@ -138,14 +139,13 @@ def recorded_by_torch(values, x):
     for name, module in layer.named_modules():
         if name.count(".") == 1:
             module.register_forward_hook(keep(f"{name}.kernel"))
-    paddings = torch.tensor(PADDINGS)
-    layer(torch.tensor(x), paddings, turned_rows(paddings))
+    layer(torch.tensor(x), torch.tensor(MASK), turned_rows(torch.tensor(PADDINGS)))
     return outputs
 
 
 def recorded_by_jax(values, x):
     with jax.enable_x64(True), capture_layers() as outputs:
-        bidirectional_lstm(Scope(nest(jax.tree.map(jnp.asarray, values))), jnp.asarray(x), jnp.asarray(PADDINGS))
+        bidirectional_lstm(Scope(nest(jax.tree.map(jnp.asarray, values))), jnp.asarray(x), jnp.asarray(MASK))
     return jax.tree.map(np.asarray, outputs)
 
 

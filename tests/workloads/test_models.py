@@ -23,6 +23,7 @@ OUTPUT_LAYER = {
     "librispeech_conformer": "Dense_0",
     "imagenet_resnet": "Dense_0",
     "cifar": "Dense_0",
+    "librispeech_deepspeech": "Dense_0",
     "ogbg": "Dense_2",
     "wmt": "Embed_0",
 }
@@ -56,6 +57,7 @@ FULL_BATCHES = {
     "librispeech_conformer": two_recordings,
     "imagenet_resnet": lambda workload: {"inputs": jax.ShapeDtypeStruct((2, 224, 224, 3), np.float32)},
     "cifar": lambda workload: {"inputs": jax.ShapeDtypeStruct((2, 32, 32, 3), np.float32)},
+    "librispeech_deepspeech": two_recordings,
     "ogbg": two_molecules,
     "wmt": lambda workload: {name: jax.ShapeDtypeStruct((2, 256), np.int32) for name in ("inputs", "targets")},
     "imagenet_vit": lambda workload: {"inputs": jax.ShapeDtypeStruct((2, 224, 224, 3), np.float32)},
@@ -70,6 +72,7 @@ FULL_LOGITS = {
     "librispeech_conformer": (2, 500, 1_024),
     "imagenet_resnet": (2, 1000),
     "cifar": (2, 10),
+    "librispeech_deepspeech": (2, 500, 1_024),
     "ogbg": (2, 128),
     "wmt": (2, 256, 32_000),
 }

@@ -32,7 +32,7 @@ class Architecture:
       residual: whether layers add to their input.
       norm: ``batch``: masked batch norm before each layer and a layer norm at the end; ``layer``: a layer norm before
         each layer and none at the end.
-      momentum: how much of the running statistics is kept per step.
+      decay: how much of the running statistics is kept per step.
     """
 
     bins: int
@@ -43,7 +43,7 @@ class Architecture:
     activation: str
     residual: bool
     norm: str
-    momentum: float
+    decay: float
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Architecture:
@@ -56,7 +56,7 @@ class Architecture:
             config["activation"],
             config["residual"],
             config["norm"],
-            config["statistics_momentum"],
+            config["statistics_decay"],
         )
 
     @property
@@ -64,33 +64,34 @@ class Architecture:
         return self.norm == "batch"
 
     @property
-    def layers(self) -> tuple[str, ...]:
-        """Names of recurrent and Dense layers, each with a norm of its own."""
-        return (
-            *(f"Recurrent_{i}" for i in range(self.recurrent)),
-            *(f"FeedForward_{i}" for i in range(self.feed_forward)),
-        )
+    def recurrent_layers(self) -> list[str]:
+        return [f"Recurrent_{i}" for i in range(self.recurrent)]
+
+    @property
+    def feed_forward_layers(self) -> list[str]:
+        return [f"FeedForward_{i}" for i in range(self.feed_forward)]
 
     def parameters(self) -> Iterator[Parameter]:
         yield from speech.subsample("Subsample_0", self.bins, self.width)
-        for layer in self.layers:
-            if self.norm == "batch":
-                yield from speech.batch_norm(f"{layer}.BatchNorm_0", self.width)
-            else:
-                yield from speech.layer_norm(f"{layer}.LayerNorm_0", self.width)
-            if layer.startswith("Recurrent"):
-                yield from bidirectional_lstm(f"{layer}.LSTM_0", self.width, self.width // 2)
-            else:
-                yield from dense(f"{layer}.Dense_0", self.width, self.width, xavier_uniform)
+        for layer in self.recurrent_layers:
+            yield from self._norm(layer)
+            yield from bidirectional_lstm(f"{layer}.LSTM_0", self.width, self.width // 2)
+        for layer in self.feed_forward_layers:
+            yield from self._norm(layer)
+            yield from dense(f"{layer}.Dense_0", self.width, self.width, xavier_uniform)
         if self.final_norm:
             yield from speech.layer_norm("LayerNorm_0", self.width)
         yield from dense("Dense_0", self.width, self.classes, xavier_uniform, is_output=True)
 
+    def _norm(self, layer: str) -> Iterator[Parameter]:
+        if self.norm == "batch":
+            return speech.batch_norm(f"{layer}.BatchNorm_0", self.width)
+        return speech.layer_norm(f"{layer}.LayerNorm_0", self.width)
+
     def statistics(self) -> Iterator[Statistic]:
         if self.norm == "batch":
-            for layer in self.layers:
-                yield Statistic(f"{layer}.BatchNorm_0.mean", (self.width,), 0.0)
-                yield Statistic(f"{layer}.BatchNorm_0.var", (self.width,), 1.0)
+            for layer in (*self.recurrent_layers, *self.feed_forward_layers):
+                yield from speech.running(f"{layer}.BatchNorm_0", self.width)
 
 
 def bidirectional_lstm(name: str, inputs: int, features: int) -> Iterator[Parameter]:

@@ -13,20 +13,19 @@ from workloads.layers_jax import Scope, dense, matmul
 from workloads.librispeech_deepspeech.architecture import DIRECTIONS, INPUT_KERNELS, RECURRENT_KERNELS
 
 
-def bidirectional_lstm(scope: Scope, x: jax.Array, paddings: jax.Array) -> jax.Array:
+def bidirectional_lstm(scope: Scope, x: jax.Array, mask: jax.Array) -> jax.Array:
     """``[B, T, in] -> [B, T, 2 * features]``: the states from the left, then those from the right, zero in paddings.
 
-    ``paddings [B, T]`` is 1 where ``x`` is padding, at the end of a sequence.
+    ``mask [B, T, 1]`` is 0 where ``x`` is padding, at the end of a sequence.
     """
-    turned = _turned_steps(paddings)
+    turned = _turned_steps(mask)
     kernels = [_joined(scope[name], RECURRENT_KERNELS, "kernel") for name in DIRECTIONS]
     gates = [
         matmul(inputs, _joined(scope[name], INPUT_KERNELS, "kernel")) + _joined(scope[name], RECURRENT_KERNELS, "bias")
         for name, inputs in zip(DIRECTIONS, (x, _turn(x, turned)), strict=True)
     ]
     left, right = _states(jnp.stack(gates), jnp.stack(kernels))
-    kept = (1 - paddings)[..., None].astype(x.dtype)
-    left, right = left * kept, _turn(right, turned) * kept
+    left, right = left * mask, _turn(right, turned) * mask
     if is_capturing():
         _record(scope, x, left, right)
     return jnp.concatenate([left, right], -1)
@@ -53,18 +52,18 @@ def _joined(scope: Scope, names: tuple[str, ...], leaf: str) -> jax.Array:
     return jnp.concatenate([scope[name].value(leaf) for name in names], axis=-1)
 
 
-def _turned_steps(paddings: jax.Array) -> jax.Array:
-    """``[B, T]``: the step that stands in each step's place when every sequence is read from its end to its start.
+def _turned_steps(mask: jax.Array) -> jax.Array:
+    """``[B, T, 1]``: the step that stands in each step's place when every sequence is read from its end to its start.
 
     Paddings stay where they are, so that turning twice changes nothing.
     """
-    time = jnp.arange(paddings.shape[1])
-    unpadded = (paddings == 0).sum(1, keepdims=True)
+    time = jnp.arange(mask.shape[1])[:, None]
+    unpadded = (mask != 0).sum(1, keepdims=True)
     return jnp.where(time < unpadded, unpadded - 1 - time, time)
 
 
 def _turn(x: jax.Array, turned: jax.Array) -> jax.Array:
-    return jnp.take_along_axis(x, turned[..., None], axis=1, mode="promise_in_bounds")
+    return jnp.take_along_axis(x, turned, axis=1, mode="promise_in_bounds")
 
 
 def _record(scope: Scope, x: jax.Array, left: jax.Array, right: jax.Array) -> None:

@@ -53,12 +53,11 @@ class BidirectionalLSTM(nn.Module):
         for name in DIRECTIONS:
             self.add_module(name, Direction(inputs, features))
 
-    def forward(self, x: torch.Tensor, paddings: torch.Tensor, turned: torch.Tensor) -> torch.Tensor:
-        """``paddings [B, T]`` is 1 where ``x`` is padding, at the end; ``turned`` is :func:`turned_rows` of it."""
+    def forward(self, x: torch.Tensor, mask: torch.Tensor, turned: torch.Tensor) -> torch.Tensor:
+        """``mask [B, T, 1]`` is 0 where ``x`` is padding, at the end; ``turned`` is :func:`turned_rows`."""
         rightward, leftward = (self.get_submodule(name) for name in DIRECTIONS)
-        kept = (1 - paddings)[..., None]
-        left = rightward(x) * kept
-        right = _turn(leftward(_turn(x, turned)), turned) * kept
+        left = rightward(x) * mask
+        right = _turn(leftward(_turn(x, turned)), turned) * mask
         rightward.show(x, nn.functional.pad(left, (0, 0, 1, -1)))
         leftward.show(x, nn.functional.pad(right, (0, 0, -1, 1)))
         return torch.cat([left, right], -1)

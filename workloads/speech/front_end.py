@@ -59,8 +59,12 @@ class FrontEnd:
 
     @property
     def frames(self) -> int:
-        """Frames of padded audio. AlgoPerf's frames have one sample more, of which pre-emphasis leaves nothing."""
-        return (self.samples - self.frame - 1) // self.hop + 1
+        """Frames of padded audio."""
+        return self.frames_in(self.samples)
+
+    def frames_in(self, samples: int) -> int:
+        """Whole frames. AlgoPerf's have one sample more, of which pre-emphasis leaves nothing."""
+        return (samples - self.frame - 1) // self.hop + 1
 
     def frames_of(self, lengths: np.ndarray) -> np.ndarray:
         """Frames that begin within the first ``lengths`` samples; the others are padding."""

@@ -23,16 +23,16 @@ def log_mel(end: FrontEnd, audio: jax.Array, paddings: jax.Array) -> tuple[jax.A
     emphasised = jnp.pad(audio[:, 1:] - PREEMPHASIS * audio[:, :-1], ((0, 0), (1, 0)))
     spectrum = jnp.fft.rfft(_frames(end, emphasised) * window, end.fft)
     power = matmul(jnp.square(spectrum.real) + jnp.square(spectrum.imag), mel)
-    return (jnp.log(jnp.maximum(power, FLOOR)) - mean) / stddev, paddings[:, :: end.hop][:, : end.frames]
+    return (jnp.log(jnp.maximum(power, FLOOR)) - mean) / stddev, paddings[:, :: end.hop][:, : power.shape[1]]
 
 
 def _frames(end: FrontEnd, signal: jax.Array) -> jax.Array:
     """Overlapping frames ``[B, frames, frame]``, put together from blocks of a hop: XLA gathers slowly on CPU."""
-    per_frame = -(-end.frame // end.hop)
-    used = (end.frames + per_frame - 1) * end.hop
+    per_frame, count = -(-end.frame // end.hop), end.frames_in(signal.shape[1])
+    used = (count + per_frame - 1) * end.hop
     signal = jnp.pad(signal, ((0, 0), (0, max(0, used - signal.shape[1]))))[:, :used]
     blocks = signal.reshape(len(signal), -1, end.hop)
-    overlapping = [blocks[:, i : i + end.frames] for i in range(per_frame)]
+    overlapping = [blocks[:, i : i + count] for i in range(per_frame)]
     return jnp.concatenate(overlapping, axis=-1)[..., : end.frame]
 
 

@@ -20,12 +20,13 @@ from workloads.speech.front_end import FLOOR, PREEMPHASIS, SCALE, FrontEnd
 def log_mel(end: FrontEnd, audio: torch.Tensor, paddings: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Standardised log-mel features ``[B, frames, bins]`` of 16-bit audio ``[B, samples]``, and paddings of frames."""
     window, mel, mean, inverse = _constants(end, audio.dtype, audio.device)
+    count = end.frames_in(audio.shape[1])
     audio = audio * (1 - paddings) * SCALE
     emphasised = F.pad(audio[:, 1:] - PREEMPHASIS * audio[:, :-1], (1, 0))
-    frames = emphasised.unfold(1, end.frame, end.hop)[:, : end.frames]
+    frames = emphasised.unfold(1, end.frame, end.hop)[:, :count]
     spectrum = torch.fft.rfft(frames * window, end.fft)
     power = (spectrum.real.square() + spectrum.imag.square()) @ mel
-    return (power.clamp_min(FLOOR).log() - mean) * inverse, paddings[:, :: end.hop][:, : end.frames]
+    return (power.clamp_min(FLOOR).log() - mean) * inverse, paddings[:, :: end.hop][:, :count]
 
 
 @functools.lru_cache(maxsize=8)
