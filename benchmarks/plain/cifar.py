@@ -1,0 +1,3 @@
+from benchmarks.plain._resnet import TorchModel, jax_model
+
+__all__ = ["TorchModel", "jax_model"]
