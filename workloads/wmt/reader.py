@@ -154,7 +154,7 @@ def _raw_problems(pair: Files) -> Iterator[Problem]:
 
 
 def _whole(files: Sequence[Files]) -> Iterator[Pair]:
-    """Pairs with both sides, file after file."""
+    """Pairs with both sides, file after file; a blank is a side, else AlgoPerf would count more pairs."""
     for source, target in files:
         yield from (pair for pair in pairs(source, target) if all(pair))
 

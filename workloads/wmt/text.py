@@ -15,7 +15,7 @@ Pair = tuple[str, str]
 
 
 def sentences(path: Path) -> Iterator[str]:
-    """One sentence after the other, UTF-8, without surrounding blanks: the lines, or in ``.sgm`` the segments.
+    """One sentence after the other, UTF-8: the lines, or in ``.sgm`` the segments.
 
     Raises:
       WorkloadError: the file is not UTF-8, ends within a line, or holds no segment.
@@ -54,7 +54,7 @@ def _lines(path: Path) -> Iterator[str]:
             if not line.endswith(b"\n"):
                 raise Problem(path, "the last line is cut short, it has no line feed", REMEDY, number).error()
             try:
-                yield line.decode().strip()
+                yield line[:-1].decode()
             except UnicodeDecodeError as error:
                 raise Problem(path, f"is not UTF-8 ({error.reason})", REMEDY, number).error() from None
 
@@ -67,4 +67,4 @@ def _segments(path: Path) -> Iterator[str]:
     opened, found = len(re.findall(r"<seg\b", content)), _SEGMENT.findall(content)
     if not found or opened != len(found):
         raise Problem(path, f"{opened} segments begin and {len(found)} are whole", REMEDY).error()
-    yield from (html.unescape(segment).strip() for segment in found)
+    yield from map(html.unescape, found)
