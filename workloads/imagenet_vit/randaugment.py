@@ -50,7 +50,6 @@ def randaugment(
     Args:
       images: uint8 ``[n, height, width, 3]``.
       names: keys of OPERATIONS.
-      random: gives the same numbers to a picture whatever the others are.
       threads: by default as many as there are cores to run on; the result does not depend on it.
     """
     count = len(images)
