@@ -29,10 +29,15 @@ _CLASS_NAMES = {"train": r"n\d{8}", "validation": r"n\d{8}", "test": r"\d+"}
 _ENDINGS = (".jpeg", ".jpg")
 _ORDER_SEED = 0
 """Training files are listed in one fixed shuffled order, so that their head, ``eval_train``, has all classes."""
-_REMEDIES = {
-    "train": "unpack ILSVRC2012_img_train.tar, then each of its 1,000 archives into a folder of its name",
-    "validation": "unpack ILSVRC2012_img_val.tar, and sort its files into folders named as those of train",
-    "test": "unpack imagenetv2-matched-frequency.tar.gz there",
+ARCHIVES = {
+    "train": "ILSVRC2012_img_train.tar",
+    "validation": "ILSVRC2012_img_val.tar",
+    "test": "imagenetv2-matched-frequency.tar.gz",
+}
+REMEDIES = {
+    "train": f"unpack {ARCHIVES['train']}, then each of its 1,000 archives into a folder of its name",
+    "validation": f"unpack {ARCHIVES['validation']}, and sort its files into folders named as those of train",
+    "test": f"unpack {ARCHIVES['test']} there",
 }
 
 SOURCE = DataSource(
@@ -52,7 +57,7 @@ def check(folder: Path, classes: int = CLASSES) -> list[Problem]:
         for name in sorted(named["train"] ^ named["validation"]):
             has, lacks = ("train", "validation") if name in named["train"] else ("validation", "train")
             where = folder / SPLIT_FOLDERS[lacks] / name
-            problems.append(Problem(where, f"is missing, and {SPLIT_FOLDERS[has]} has it", _REMEDIES[lacks]))
+            problems.append(Problem(where, f"is missing, and {SPLIT_FOLDERS[has]} has it", REMEDIES[lacks]))
     return problems
 
 
@@ -78,14 +83,21 @@ def load_split(folder: Path, split: str, settings: Settings | None = None) -> Ma
     return {"inputs": np.array(names, np.bytes_)[order], "targets": np.array(labels, np.int32)[order]}
 
 
+def archive_of(folder: Path, split: str) -> Path:
+    """The archive that a split's folder is unpacked from by :func:`workloads.imagenet_archives.prepare`."""
+    return folder / ARCHIVES[split]
+
+
 def paths(folder: Path, names: np.ndarray) -> list[Path]:
     """Where the files lie whose ``names [n]`` a split gave."""
     return [folder / os.fsdecode(name) for name in names]
 
 
 def _split_problems(folder: Path, split: str, classes: int) -> list[Problem]:
-    where, remedy = folder / SPLIT_FOLDERS[split], _REMEDIES[split]
+    where, remedy = folder / SPLIT_FOLDERS[split], REMEDIES[split]
     if not where.is_dir():
+        if archive_of(folder, split).exists():
+            return [Problem(where, "is not unpacked yet", "run `timetrial data prepare`")]
         return [Problem(where, "there is no such folder", remedy)]
     found = _class_folders(folder, split)
     if len(found) != classes:
