@@ -20,7 +20,7 @@ import numpy as np
 
 from harness.spec import Settings
 from workloads.cache import new_folder
-from workloads.real_data import DataSource, Lazy, Problem, file_problems, lazily
+from workloads.real_data import DataSource, Lazy, Problem, file_problems, lazily, log
 from workloads.wmt.packing import SIDES, padded, rows_of
 from workloads.wmt.text import REMEDY, Pair, pairs
 from workloads.wmt.vocabulary import Vocabulary, trained
@@ -108,7 +108,7 @@ def decoded_text(folder: Path, sentences: Sequence[Sequence[int]], size: int = V
 
 def prepare(folder: Path, vocabulary: int = VOCABULARY, length: int = LENGTH, characters: int = _CHARACTERS) -> None:
     """Trains the vocabulary where none is given, encodes all pairs, and puts the training pairs into random order with
-    those of more than ``length`` tokens on either side last. Takes about half an hour and 3 GB of memory.
+    those of more than ``length`` tokens on either side last. Takes some minutes and about 3 GB of memory.
 
     Raises:
       WorkloadError: a file is missing or damaged.
@@ -125,6 +125,7 @@ def prepare(folder: Path, vocabulary: int = VOCABULARY, length: int = LENGTH, ch
         codes = Vocabulary(given if given.exists() else made / _MODEL, vocabulary)
         manifest: dict[str, Any] = {"pairs": {}, "fitting": 0}
         for split, found in files.items():
+            log.info("encoding the split %s of wmt", split)
             encoded = _encoded(found, codes)
             if split == "train":
                 encoded, manifest["fitting"] = _shuffled(encoded, length)
@@ -161,6 +162,7 @@ def _whole(files: Sequence[Files]) -> Iterator[Pair]:
 
 def _train_vocabulary(files: Sequence[Files], size: int, characters: int) -> bytes:
     """From pairs at equal distances, so that every corpus has its share."""
+    log.info("training wmt's vocabulary of %s pieces", f"{size:,}")
     total = sum(path.stat().st_size for pair in files for path in pair)
     chosen = itertools.islice(_whole(files), 0, None, max(1, total // characters))
     return trained(itertools.chain.from_iterable(chosen), size, files[0][0])
