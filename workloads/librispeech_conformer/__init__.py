@@ -1,0 +1,1 @@
+"""librispeech_conformer: speech to text with a conformer."""
