@@ -48,6 +48,8 @@ class Patches(nn.Module):
     The weight is a convolution's, ``[width, 3, patch, patch]``.
     """
 
+    channels_last = True
+
     def __init__(self, patch: int, width: int) -> None:
         super().__init__()
         self.patch = patch
