@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from harness.datasets import DataStatus
 
 EXIT_NOT_READY = 2
+SHOWN = 10
+"""Problems that the text lists."""
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output and nothing else there.")
 _data_dir = click.option(
@@ -138,7 +140,9 @@ def _text(status: DataStatus) -> str:
         ]
         if status.needs_preparation:
             lines.append(f"  convert   once, with `timetrial data prepare {status.workload}`")
-    lines += [f"  problem   {problem}" for problem in status.problems]
+    lines += [f"  problem   {problem}" for problem in status.problems[:SHOWN]]
+    if len(status.problems) > SHOWN:
+        lines.append(f"            and {len(status.problems) - SHOWN:,} more; --json lists all")
     return "\n".join([*lines, f"  mini      {status.mini}"])
 
 

@@ -61,6 +61,13 @@ def test_what_is_missing_is_told_with_source_terms_place_and_remedy(real):
     assert found["source"]["terms"] == source.terms
 
 
+def test_the_text_lists_the_first_problems_and_json_all(tmp_path):
+    (tmp_path / "criteo1tb").mkdir()
+    text = invoke("status", "criteo1tb", "--data-dir", tmp_path).stdout
+    assert text.count("  problem   ") == 10 and "and 14 more; --json lists all" in text
+    assert len(json.loads(invoke("status", "criteo1tb", "--data-dir", tmp_path, "--json").stdout)["problems"]) == 24
+
+
 def test_a_damaged_file_found_while_counting_is_a_problem_and_no_crash(real):
     (real / "mnist" / "train-images-idx3-ubyte.gz").write_bytes(b"<html>")
     result = invoke("status", "mnist", "--data-dir", real)
