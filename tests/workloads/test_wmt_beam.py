@@ -231,3 +231,11 @@ def test_the_mini_model_decodes_through_the_harness_to_the_longest_length():
     batch = workload.collate({name: np.array(array[:3]) for name, array in workload.load_split("validation").items()})
     (evaluated,) = workload._bound.evaluated(workload, params, state, [batch])
     assert evaluated.fetch_decoded().shape == (3, workload.model_config["length"])
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_model_that_has_diverged_decodes_to_something(framework):
+    tables = Tables(0, 12, 7, 9)
+    tables.logits[:] = np.nan
+    found = tables.search(framework, 4, 0.6)
+    assert found.shape == (12, 9) and ((found >= 0) & (found < 7)).all()
