@@ -42,6 +42,53 @@ def small_batch():
     return make
 
 
+def tiled(array, length):
+    """Repeats along the second axis until it is ``length`` long."""
+    repeats = -(-length // array.shape[1])
+    return np.tile(array, (1, repeats, *(1 for _ in array.shape[2:])))[:, :length]
+
+
+def longer_context(workload, batch):
+    return {**batch, **{name: tiled(batch[name], 256) for name in ("inputs", "targets")}}
+
+
+def all_tasks(workload, batch):
+    return {**batch, **{name: tiled(batch[name], workload.model_config["tasks"]) for name in ("targets", "weights")}}
+
+
+def larger_pictures(workload, batch):
+    side, targets = workload.model_config["side"], batch["targets"]
+    more = workload.model_config["classes"] - targets.shape[1]
+    inputs = np.tile(batch["inputs"], (1, 5, 5, 1))[:, :side, :side]
+    return {**batch, "inputs": inputs, "targets": np.pad(targets, ((0, 0), (0, more)))}
+
+
+def slower_speech(workload, batch):
+    """Four times as slow: at the full sampling rate the mini utterances would have fewer outputs than tokens."""
+    return {**batch, "inputs": tuple(np.repeat(array, 4, axis=1) for array in batch["inputs"])}
+
+
+FITTED = {
+    "finewebedu_lm": longer_context,
+    "imagenet_vit": larger_pictures,
+    "librispeech_conformer": slower_speech,
+    "librispeech_deepspeech": slower_speech,
+    "ogbg": all_tasks,
+}
+"""How mini examples are made to fit a full-scale model, where they do not as they are."""
+
+
+@pytest.fixture
+def full_batch(small_batch):
+    """A function from a full-scale workload to a small training batch, of mini examples that fit its model."""
+
+    def make(workload: Workload, size: int = 2) -> dict[str, np.ndarray]:
+        batch = small_batch(type(workload)(workload.variant), size)
+        return FITTED[workload.name](workload, batch) if workload.name in FITTED else batch
+
+    return make
+
+
 def _cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-12])
 

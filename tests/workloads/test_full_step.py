@@ -2,7 +2,7 @@
 
 Plain gradient descent goes so far that the loss should fall by a thousandth of itself, to first order; that it does
 says that the gradient is the loss's gradient at this size. The model is the full one; the examples are the mini data's,
-made to fit where a workload is listed in ``FITTED``, because a step with examples of the full size takes minutes.
+made to fit (``full_batch`` in conftest.py), because a step with examples of the full size takes minutes.
 """
 
 from __future__ import annotations
@@ -30,52 +30,11 @@ COUNTS = {"criteo1tb": 10_785_153}
 MOST_BYTES = 8 * 2**30
 
 
-def tiled(array, length):
-    """Repeats along the second axis until it is ``length`` long."""
-    repeats = -(-length // array.shape[1])
-    return np.tile(array, (1, repeats, *(1 for _ in array.shape[2:])))[:, :length]
-
-
-def longer_context(workload, batch):
-    return {**batch, **{name: tiled(batch[name], 256) for name in ("inputs", "targets")}}
-
-
-def all_tasks(workload, batch):
-    return {**batch, **{name: tiled(batch[name], workload.model_config["tasks"]) for name in ("targets", "weights")}}
-
-
-def larger_pictures(workload, batch):
-    side, targets = workload.model_config["side"], batch["targets"]
-    more = workload.model_config["classes"] - targets.shape[1]
-    inputs = np.tile(batch["inputs"], (1, 5, 5, 1))[:, :side, :side]
-    return {**batch, "inputs": inputs, "targets": np.pad(targets, ((0, 0), (0, more)))}
-
-
-def slower_speech(workload, batch):
-    """Four times as slow: at the full sampling rate the mini utterances would have fewer outputs than tokens."""
-    return {**batch, "inputs": tuple(np.repeat(array, 4, axis=1) for array in batch["inputs"])}
-
-
-FITTED = {
-    "finewebedu_lm": longer_context,
-    "imagenet_vit": larger_pictures,
-    "librispeech_conformer": slower_speech,
-    "librispeech_deepspeech": slower_speech,
-    "ogbg": all_tasks,
-}
-
-
 @pytest.fixture
 def full(workload_class, name):
     workload = workload_class(name)(BASE, "full")
     workload.model_config = {**workload.model_config, **SMALLER.get(name, {})}
     return workload
-
-
-@pytest.fixture
-def batch(full, workload_class, small_batch, name):
-    batch = small_batch(workload_class(name)(), EXAMPLES.get(name, 2))
-    return FITTED.get(name, lambda workload, batch: batch)(full, batch)
 
 
 def torch_step(workload, batch):
@@ -120,7 +79,8 @@ def jax_step(workload, batch):
     return float(before), float(after), sum(p.size for p in jax.tree.leaves(params))
 
 
-def test_a_step_lowers_the_loss_by_what_the_gradient_promises_in_both_frameworks(full, batch, name):
+def test_a_step_lowers_the_loss_by_what_the_gradient_promises_in_both_frameworks(full, full_batch, name):
+    batch = full_batch(full, EXAMPLES.get(name, 2))
     steps = {"torch": torch_step, "jax": jax_step}
     before, after, sizes = zip(*(steps[f](full.bind(load(f)), batch) for f in FRAMEWORKS), strict=True)
     assert sizes == (COUNTS.get(name, full.num_parameters),) * 2

@@ -64,14 +64,11 @@ def test_jax_has_algoperfs_size(counts, workload_class, name, variant):
     assert size(jax.tree.leaves(state))[0] == counts["model_state"]
 
 
-def test_jax_uses_every_declared_parameter_and_no_other(workload_class, small_batch, name, variant):
-    """A model that took an undeclared parameter would raise KeyError; what it leaves unused, no equation reads. The
-    examples are those of mini: the sizes of the parameters do not depend on the examples'."""
+def test_jax_uses_every_declared_parameter_and_no_other(workload_class, full_batch, name, variant):
+    """A model that took an undeclared parameter would raise KeyError; what it leaves unused, no equation reads."""
     workload = workload_class(name)(variant, "full").bind(load("jax"))
     params, state = jax_shapes(workload)
-    batch = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), small_batch(workload_class(name)(variant), 2)
-    )
+    batch = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), full_batch(workload))
 
     def forward(params, state, batch):
         return workload.model_fn(params, batch, state, ForwardPassMode.TRAIN, jax.random.key(0), True)
