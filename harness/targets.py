@@ -207,9 +207,9 @@ def _set_target(runner: _Runner, algorithms: Sequence[str], points: int, seeds: 
     ]
     if not search:
         raise UsageError("nothing to run: these algorithms have no defaults; give --points 1 or more")
-    found = runner.run(search, "search")
+    found = runner.run(search, "search") if len(search) > 1 else []
     sign = -1 if metric.direction == "maximize" else 1
-    order = sorted(range(len(found)), key=lambda i: sign * found[i].validation)
+    order = sorted(range(len(found)), key=lambda i: sign * found[i].validation) or [0]
 
     def reruns(rank: int, seeds: int) -> list[BestPoint]:
         return runner.run([search[order[rank]]] * seeds, f"rerun-{rank + 1}")
@@ -228,7 +228,7 @@ def _set_target(runner: _Runner, algorithms: Sequence[str], points: int, seeds: 
         "seeds": seeds,
         "search": [
             {"algorithm": found[i].algorithm, "validation": _round(found[i].validation), **_rounded(search[i][1])}
-            for i in order
+            for i in order[: len(found)]
         ],
     }
 
