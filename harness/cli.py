@@ -333,7 +333,7 @@ def new_command(name: str, framework: str, into: Path) -> None:
 @click.option("--algorithm", "-a", "algorithms", multiple=True, help="Entries to search. Default: three standard ones.")
 @click.option("--framework", type=click.Choice(["torch", "jax"]), default="torch", show_default=True)
 @click.option("--points", type=click.IntRange(0), default=6, show_default=True,
-              help="Search points per algorithm, beside its defaults (0: these alone; of one algorithm, unsearched).")  # fmt: skip
+              help="Search points per algorithm, beside its defaults; 0: these alone.")  # fmt: skip
 @click.option("--seeds", type=click.IntRange(3), default=10, show_default=True, help="Reruns of the best point.")
 @click.option("--plan", metavar="PLAN", help="Targets for a resampling plan's smaller training sets, such as 5x2cv.")
 @click.option("--inner", type=click.IntRange(0), default=0, metavar="N",
