@@ -210,7 +210,7 @@ def cost_table(measured: Results) -> str:
 
 def evaluation_share(segments: Mapping[str, float]) -> float:
     """Of the time from the first step to the end."""
-    timed = sum(segments.get(name, 0.0) for name in ("data_selection", "first_step", "step", "prepare_for_eval"))
+    timed = sum(segments.get(name, 0.0) for name in ("data_selection", "compile", "step", "prepare_for_eval"))
     return segments["evaluate"] / (segments["evaluate"] + timed)
 
 

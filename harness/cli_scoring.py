@@ -36,6 +36,28 @@ def _reading_options(command: Any) -> Any:
     return command
 
 
+@click.command("timeline")
+@click.argument("trial", type=_FOLDER)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="An SVG, PNG or PDF file. "
+              "Default: <folder's name>_timeline.svg here.")  # fmt: skip
+def timeline_command(trial: Path, out: Path | None) -> None:
+    """Draw what a trial's time went into: segments between its evaluations, on and off the clock.
+
+    TRIAL is its folder in the results.
+
+    \b
+    Examples:
+      timetrial timeline runs/quick/self_tuning/nadamw_cosine_torch/study_1/mnist_pytorch/trial_1
+      timetrial timeline runs/try/my_idea/study_1/mnist_pytorch/trial_1 --out picture.png
+    """
+    from results.store import read_trial
+    from scoring.timeline import draw_timeline
+
+    path = out or Path(f"{trial.resolve().name}_timeline.svg")
+    draw_timeline(read_trial(trial), path)
+    click.echo(f"{path} shows where the time of {trial} went")
+
+
 @click.command("score")
 @click.argument("directories", nargs=-1, required=True, type=_FOLDER)
 @_reading_options
@@ -177,4 +199,4 @@ def _console() -> Any:
     return Console(width=None if sys.stdout.isatty() else 120)
 
 
-COMMANDS = (score_command, explain_command, power_command, report_command)
+COMMANDS = (score_command, explain_command, power_command, report_command, timeline_command)

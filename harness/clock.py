@@ -11,8 +11,10 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterator, Mapping
 
-TIMED = ("initialise", "first_step", "data_selection", "step", "prepare_for_eval")
-"""On the clock. ``first_step`` is the first update alone, in which compilation happens."""
+from results.record import STEPS
+
+TIMED = ("initialise", "compile", "data_selection", "step", "prepare_for_eval")
+"""On the clock. ``compile`` is the first update alone, in which compilation happens."""
 
 UNTIMED = ("setup", "restore", "evaluate", "checkpoint", "log")
 """Off the clock: import and data set-up before the first submission function, all up to the first new step in a process
@@ -25,6 +27,7 @@ class ClockState:
 
     segments: Mapping[str, float]
     timed_cpu: float
+    marks: tuple[Mapping[str, float], ...] = ()
 
 
 class Clock:
@@ -36,6 +39,7 @@ class Clock:
         self._read_wall, self._read_cpu = wall, cpu
         self._wall = dict.fromkeys((*TIMED, *UNTIMED), 0.0)
         self._timed_cpu = 0.0
+        self._marks: list[Mapping[str, float]] = []
         self._segment = "setup"
         self._started = self._last_wall = wall()
         self._last_cpu = cpu()
@@ -79,15 +83,25 @@ class Clock:
         return self._last_wall - self._started
 
     def state(self) -> ClockState:
-        return ClockState(self.segments(), self.submission_cpu_time())
+        return ClockState(self.segments(), self.submission_cpu_time(), self.marks)
 
     def resume(self, state: ClockState) -> None:
         """Goes on from another process's state; what this one took so far was spent on restoring."""
         spent = sum(self.segments().values())
         self._wall |= state.segments
         self._wall["restore"] += spent
+        self._marks = list(state.marks)
         self._timed_cpu, self._last_cpu = state.timed_cpu, self._read_cpu()
         self._started = self._last_wall - sum(self._wall.values())
+
+    def mark(self, step: int) -> None:
+        """Keeps a line for the trial's timeline: the step, and the seconds spent in each segment until now."""
+        spent = {name: round(seconds, 4) for name, seconds in self.segments().items() if seconds}
+        self._marks.append({STEPS: step, **spent})
+
+    @property
+    def marks(self) -> tuple[Mapping[str, float], ...]:
+        return tuple(self._marks)
 
     def segments(self) -> Mapping[str, float]:
         self.switch(self._segment)

@@ -35,6 +35,9 @@ from results.record import Crossing, StopReason, TrialRecord
 POLL_SEC = 0.25
 RESUMED_AFTER = (signal.SIGKILL, signal.SIGTERM)
 """What a scheduler, the system short of memory, or a person sends; other signals are the entry's own doing."""
+CLOCK_TOLERANCE, CLOCK_SLACK_SEC = 0.005, 2.0
+"""By how much of the time, and by how many seconds more, a trial's clock may differ from its parent's, which reads its
+own when it finds the time to take a message."""
 DEATHS_WITHOUT_PROGRESS = 3
 """So many processes of a trial may be killed in a row without a new checkpoint; then the trial counts as killed."""
 PRELOAD: Mapping[str, tuple[str, ...]] = {
@@ -67,7 +70,7 @@ DEFAULT_LIMITS = Limits()
 class RunningTrial:
     """A trial in flight, as the parent sees it. ``version`` is that of its checkpoint when its process was started, and
     ``deaths`` counts processes of it that were killed before they got further than that; one that is ``excused`` was
-    killed on purpose."""
+    killed on purpose. ``first_sign`` is the time here and the trial's own when it gave its first sign of life."""
 
     task: TrialTask
     digest: str
@@ -90,6 +93,8 @@ class RunningTrial:
     starts_over: bool = False
     deaths: int = 0
     excused: bool = False
+    first_sign: tuple[float, float] | None = None
+    watched: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 class Observer(Protocol):
@@ -241,16 +246,20 @@ def _receive(trial: RunningTrial) -> None:
             kind, payload = trial.connection.recv()
             trial.last_sign = time.monotonic()
             if kind == "progress":
+                trial.first_sign = trial.first_sign or (trial.last_sign, payload["elapsed"])
                 trial.phase, trial.step = payload["phase"], payload["step"]
                 trial.submission_time, trial.metric = payload["submission_time"], payload["metric"]
             elif kind == "evaluation":
                 trial.evaluations.append(payload)
             elif kind == "resumed":
+                trial.first_sign = None  # its clock goes on from another process's
                 trial.evaluations = list(payload["evaluations"])
             elif kind == "start_over":
                 trial.starts_over = True
             elif kind == "finished":
                 trial.finished = payload
+                here, there = trial.first_sign or (trial.last_sign, payload["wall_sec"])
+                trial.watched = {"parent_sec": trial.last_sign - here, "child_sec": payload["wall_sec"] - there}
             elif kind == "failed":
                 trial.failed = payload
 
@@ -296,7 +305,10 @@ def make_record(trial: RunningTrial) -> TrialRecord:
     if trial.finished is not None and trial.killed_because is None:
         outcome = dict(trial.finished)
         crossing, _ = outcome.pop("crossing"), outcome.pop("right")
-        return TrialRecord(**common, **outcome, crossing=Crossing(**crossing) if crossing else None)
+        outcome["notes"] = (*outcome["notes"], *_clock_notes(trial.watched))
+        return TrialRecord(
+            **common, **outcome, watched=trial.watched, crossing=Crossing(**crossing) if crossing else None
+        )
     failure = dict(trial.failed or _death(trial))
     return TrialRecord(
         **common,
@@ -311,6 +323,13 @@ def make_record(trial: RunningTrial) -> TrialRecord:
         wall_sec=time.monotonic() - trial.started,
         peak_memory_bytes=0,
     )
+
+
+def _clock_notes(watched: Mapping[str, float]) -> list[str]:
+    parent, child = watched["parent_sec"], watched["child_sec"]
+    if abs(parent - child) <= CLOCK_TOLERANCE * parent + CLOCK_SLACK_SEC:
+        return []
+    return [f"the trial's own clock went {child:.2f} s while {parent:.2f} s passed here: do not trust its times"]
 
 
 def _death(trial: RunningTrial) -> dict[str, Any]:

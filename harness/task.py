@@ -51,6 +51,7 @@ class Outcome:
     peak_memory_bytes: int
     preemptions: int = 0
     notes: tuple[str, ...] = ()
+    timeline: tuple[Mapping[str, float], ...] = ()
     right: np.ndarray | None = None
 
 

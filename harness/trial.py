@@ -16,11 +16,12 @@ import numpy as np
 from harness.clock import Clock, ClockState
 from harness.compat.backends import backend_for, dropout_arguments
 from harness.data import InputQueue, evaluation_batches
-from harness.entry import InvalidSubmissionError, load_functions
+from harness.entry import load_functions
 from harness.frameworks import TrialBackend
 from harness.machine import peak_memory_bytes
 from harness.resampling import resampling_of
 from harness.resume import Checkpoints
+from harness.returned import unpacked
 from harness.seeds import derive, key_stream, key_words
 from harness.spec import EvalBatch, TrainingCompleteError, Workload, WorkloadError
 from harness.task import Outcome, TrialTask, batch_size_of
@@ -104,6 +105,7 @@ class TrainingLoop:
         stop = None
         while stop is None:
             stop = self.advance()
+        self.clock.mark(self.steps)
         return Outcome(
             stop_reason=stop[0],
             stop_detail=stop[1],
@@ -115,6 +117,7 @@ class TrainingLoop:
             peak_memory_bytes=peak_memory_bytes(),
             preemptions=self.checkpoints.interruptions,
             notes=tuple(self.notes),
+            timeline=self.clock.marks,
             right=np.concatenate(self.right) if self.right else None,
         )
 
@@ -134,6 +137,7 @@ class TrainingLoop:
                 self.workload, self.params, self.model_state, self.hyperparameters, self._key("optimizer")
             )
             self.synchronize()
+        self.clock.mark(0)
         self._progress("train")
 
     def advance(self) -> tuple[StopReason, str] | None:
@@ -180,7 +184,7 @@ class TrainingLoop:
             self.steps,
             data_key,
         )
-        self.clock.switch("first_step" if first else "step")
+        self.clock.switch("compile" if first else "step")
         try:
             result = self.functions.update_params(
                 workload=self.workload,
@@ -323,6 +327,7 @@ class TrainingLoop:
         seen = {name: value for name, value in row.items() if not name.startswith("test/")}
         self.eval_results.append((self.steps, seen))
         self.send("evaluation", row)
+        self.clock.mark(self.steps)
         self._progress("train")
 
     def _reached(self, value: float) -> bool:
@@ -357,17 +362,7 @@ class TrainingLoop:
         return self.backend.random_key(key_words(derive(seed=self.spec.seed, stream=stream), self.steps))
 
     def _unpack(self, function: str, result: Any, size: int, container: int) -> tuple[Any, ...]:
-        """The result as a tuple, or an error that says what was returned instead."""
-        names = _RETURNS[size]
-        if not isinstance(result, tuple | list) or len(result) != size:
-            found = f"{len(result)} values" if isinstance(result, tuple | list) else type(result).__name__
-            raise InvalidSubmissionError(f"{function} returned {found}; return ({', '.join(names)})")
-        if not self.backend.is_container(result[container], self.params):
-            raise InvalidSubmissionError(
-                f"{function} returned {type(result[container]).__name__} as {names[container]}; "
-                "return a parameter container of the same kind and structure as the one it was given"
-            )
-        return tuple(result)
+        return unpacked(function, result, size, container, lambda value: self.backend.is_container(value, self.params))
 
     def synchronize(self) -> None:
         self.backend.synchronize(self.params, self.model_state, getattr(self, "optimizer_state", None))
@@ -389,12 +384,7 @@ class TrainingLoop:
                 "phase": phase,
                 "step": self.steps,
                 "submission_time": self.clock.submission_time(),
+                "elapsed": self.clock.elapsed(),
                 "metric": last.get(f"validation/{self.spec.metric}"),
             },
         )
-
-
-_RETURNS = {
-    2: ("model_params", "model_state"),
-    3: ("optimizer_state", "current_param_container", "model_state"),
-}

@@ -17,6 +17,10 @@ OLDEST_SCHEMA, FIRST_WITH_CHECKSUMS = 1, 2
 """Records from the oldest schema on are read."""
 
 
+RENAMED_SEGMENTS: Mapping[str, str] = {"first_step": "compile"}
+"""Names of segments in records of the first schema, and what they are called now."""
+
+
 class NewerSchemaError(ValueError):
     """The record was written by a newer version of timetrial."""
 
@@ -175,6 +179,9 @@ class TrialRecord:
       started_at: UTC, ISO 8601; of the process that ended it.
       preemptions: how often it was interrupted before, and went on or started over.
       notes: what else should be known, a line each.
+      timeline: the step and the seconds by segment until then, at the first step, at each evaluation and at the end.
+      watched: seconds that the last process of the trial took, by its own clock (``child_sec``) and by that of the
+        process that started it (``parent_sec``), from its first message to its last; empty where it died.
     """
 
     spec: TrialSpec
@@ -192,6 +199,8 @@ class TrialRecord:
     traceback: str = ""
     preemptions: int = 0
     notes: tuple[str, ...] = ()
+    timeline: tuple[Mapping[str, float], ...] = ()
+    watched: Mapping[str, float] = dataclasses.field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
 
     def to_json(self) -> dict[str, Any]:
@@ -221,6 +230,8 @@ class TrialRecord:
                 crossing=Crossing(**crossing) if crossing else None,
                 stop_reason=reason,
                 notes=tuple(fields.pop("notes", ())),
+                timeline=tuple(fields.pop("timeline", ())),
+                segments={RENAMED_SEGMENTS.get(name, name): sec for name, sec in fields.pop("segments").items()},
                 **fields,
             )
         except (KeyError, TypeError) as error:

@@ -60,7 +60,7 @@ def test_reached_says_the_median_time_or_who_missed(ended):
 
 
 def test_the_tables_have_a_row_per_workload_and_the_shares_add_up(ended):
-    segments = {"data_selection": 1.0, "first_step": 1.0, "step": 20.0, "prepare_for_eval": 0.0, "evaluate": 2.0}
+    segments = {"data_selection": 1.0, "compile": 1.0, "step": 20.0, "prepare_for_eval": 0.0, "evaluate": 2.0}
     hit = ended((2.0, 200), segments=segments, peak_memory_bytes=300 * 2**20)
     of = {case.name: [hit] * case.seeds for case in tables.cases("mnist")}
     quality, cost = (table({"mnist": of}).splitlines() for table in (tables.quality_table, tables.cost_table))

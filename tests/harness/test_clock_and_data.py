@@ -119,3 +119,32 @@ def test_positions_beyond_int32_are_kept():
     for batch in batches:
         assert batch["index"].dtype == np.uint32
         np.testing.assert_array_equal(batch["index"], batch["targets"])
+
+
+def test_a_clock_goes_on_from_another_ones_state_and_keeps_its_marks():
+    wall = FakeTime()
+    first = Clock(wall, wall)
+    first.switch("step")
+    wall.now += 5
+    first.mark(3)
+    second = Clock(wall, wall)
+    second.switch("initialise")
+    wall.now += 2
+    second.resume(first.state())
+    second.switch("evaluate")
+    wall.now += 1
+    assert second.segments() == {**dict.fromkeys((*TIMED, *UNTIMED), 0.0), "step": 5, "restore": 2, "evaluate": 1}
+    assert second.submission_time() == second.submission_cpu_time() == 5 and second.elapsed() == 8
+    assert second.marks == ({"global_step": 3, "step": 5},)
+
+
+@given(st.integers(1, 40), st.integers(1, 9), st.integers(0, 30), st.integers(1, 4))
+def test_a_queue_goes_to_any_place(count, batch_size, batches, run):
+    arrays = {"targets": np.arange(count)}
+    straight, sent = (InputQueue(arrays, batch_size, 3, dict, None, run) for _ in range(2))
+    next(sent)
+    for _ in range(batches):
+        next(straight)
+    sent.go_to(batches)
+    assert (sent.batches, sent.examples) == (straight.batches, straight.examples)
+    np.testing.assert_array_equal(next(sent)["index"], next(straight)["index"])

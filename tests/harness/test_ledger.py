@@ -72,3 +72,23 @@ def test_a_launch_killed_before_its_first_file_leaves_a_folder_that_can_be_used(
     with locked(out):
         pass
     assert go(request_of(), out)[0].ran == 2
+
+
+def test_a_clock_that_differs_from_the_commands_is_noted(tmp_path, write_entry):
+    slow_and_sly = """
+    import time
+    import harness.clock
+
+    harness.clock.Clock.elapsed = lambda self: 0.0
+    time.sleep(3)
+    _update = update_params
+
+    def update_params(**arguments):
+        if arguments["global_step"] == 2:
+            time.sleep(3)
+        return _update(**arguments)
+    """
+    entry = write_entry("sly", tail=slow_and_sly)
+    go(Request(("mnist",), ((str(entry), None),), "self_tuning", 1, 1, max_steps=5), tmp_path / "out")
+    (folder,) = find_trials(tmp_path / "out")
+    assert any("do not trust its times" in note for note in read_trial(folder).notes)

@@ -158,7 +158,7 @@ def test_the_clock_goes_on_and_compilation_is_charged_once(tmp_path, write_entry
     rows, outcome = run(task)
     assert rows[:1] == before[:1]
     assert all(a[WALL] < b[WALL] < 1100 and a[CPU] < b[CPU] for a, b in itertools.pairwise(rows))
-    assert 1000 < outcome.segments["first_step"] < 1001 and 1000 < outcome.segments["restore"] < 1100
+    assert 1000 < outcome.segments["compile"] < 1001 and 1000 < outcome.segments["restore"] < 1100
     assert outcome.segments["step"] < 100
     assert sum(outcome.segments.values()) == pytest.approx(outcome.wall_sec, rel=1e-5)
     assert sum(outcome.segments[name] for name in TIMED) == pytest.approx(rows[-1][WALL], rel=1e-3)

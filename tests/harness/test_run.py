@@ -65,9 +65,13 @@ def test_a_trial_reaches_the_target_and_its_segments_add_up(tmp_path, write_entr
     assert all(row["validation/accuracy"] < 0.75 and "test/accuracy" not in row for row in rows[:-1])
     assert record.crossing.steps == rows[-1]["global_step"] == record.steps
     assert record.crossing.wall == pytest.approx(rows[-1]["accumulated_submission_time"], rel=0.05)
-    timed = [record.segments[s] for s in ("initialise", "first_step", "data_selection", "step", "prepare_for_eval")]
+    timed = [record.segments[s] for s in ("initialise", "compile", "data_selection", "step", "prepare_for_eval")]
     assert sum(timed) == pytest.approx(record.crossing.wall, rel=0.05)
     assert rows[-1]["examples"] == 64 * record.steps
+    assert [mark["global_step"] for mark in record.timeline] == [0, *(row["global_step"] for row in rows), record.steps]
+    spent = {name: sec for name, sec in record.timeline[-1].items() if name != "global_step"}
+    assert sum(spent.values()) == pytest.approx(record.wall_sec, rel=1e-3)
+    assert record.watched["parent_sec"] > 0 and record.watched["child_sec"] > 0
 
 
 @pytest.mark.parametrize("framework", ["torch", "jax"])

@@ -155,9 +155,12 @@ def test_damage_to_any_file_is_found(tmp_path, name, damage):
 def test_a_record_of_the_first_schema_is_read(tmp_path):
     folder = write_trial(tmp_path, record(KEY, ROWS), ROWS)
     data = json.loads((folder / "trial.json").read_text())
-    del data["checksums"]
-    (folder / "trial.json").write_text(json.dumps({**data, "schema_version": 1}))
-    assert read_trial(folder) == dataclasses.replace(record(KEY, ROWS), schema_version=1)
+    for newer in ("checksums", "notes", "preemptions", "timeline", "watched"):
+        del data[newer]
+    older = {"schema_version": 1, "segments": {"first_step": 2.0, "step": 3.0}}
+    (folder / "trial.json").write_text(json.dumps({**data, **older}))
+    expected = {"schema_version": 1, "segments": {"compile": 2.0, "step": 3.0}}
+    assert read_trial(folder) == dataclasses.replace(record(KEY, ROWS), **expected)
 
 
 def test_a_record_of_a_later_schema_is_not_taken_for_damage(tmp_path):
