@@ -23,6 +23,7 @@ from harness.cli_calibrate import COMMANDS as CALIBRATE_COMMANDS
 from harness.cli_check import COMMANDS as CHECK_COMMANDS
 from harness.cli_compare import COMMANDS as COMPARE_COMMANDS
 from harness.cli_data import COMMANDS as DATA_COMMANDS
+from harness.cli_machine import COMMANDS as MACHINE_COMMANDS
 from harness.cli_scoring import COMMANDS, score_and_report
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def main() -> None:
     """
 
 
-for _command in (*COMMANDS, *COMPARE_COMMANDS, *CALIBRATE_COMMANDS, *CHECK_COMMANDS, *DATA_COMMANDS):
+for _command in (*COMMANDS, *COMPARE_COMMANDS, *CALIBRATE_COMMANDS, *CHECK_COMMANDS, *DATA_COMMANDS, *MACHINE_COMMANDS):
     main.add_command(_command)
 
 
@@ -211,6 +212,8 @@ def plan_command(as_json: bool, **options: Any) -> None:
 @click.option("--memory", type=click.FloatRange(0.1), metavar="GIB", help="Per trial. Default: an equal share.")
 @click.option("--checkpoint-every", type=click.FloatRange(0), default=10.0, show_default=True, metavar="SEC",
               help="Least wall time between two checkpoints of a trial; each follows an evaluation.")  # fmt: skip
+@click.option("--rerun-disturbed", type=click.IntRange(0), default=0, show_default=True, metavar="N",
+              help="Rerun a trial at most so often while its machine was disturbed; all records are kept.")  # fmt: skip
 @click.option("--chaos", is_flag=True, help="Kill, freeze and starve the trials at random, run them undisturbed into "
               "<out>-undisturbed too, and compare the records.")  # fmt: skip
 @click.option("--chaos-seed", type=click.IntRange(0), default=0, show_default=True)
@@ -224,6 +227,7 @@ def run_command(
     grace: float,
     memory: float | None,
     checkpoint_every: float,
+    rerun_disturbed: int,
     chaos: bool,
     chaos_seed: int,
     chaos_every: float,
@@ -257,6 +261,7 @@ def run_command(
             replace_stale=replace_stale,
             retry_failed=retry_failed,
             checkpoint_every=checkpoint_every,
+            rerun_disturbed=rerun_disturbed,
         )
         summaries.append({"ruleset": request.ruleset, "out": str(out), **dataclasses.asdict(summary)})
         if summary.measured and not no_report:

@@ -16,9 +16,9 @@ from results.record import STEPS
 TIMED = ("initialise", "compile", "data_selection", "step", "prepare_for_eval")
 """On the clock. ``compile`` is the first update alone, in which compilation happens."""
 
-UNTIMED = ("setup", "restore", "evaluate", "checkpoint", "log")
-"""Off the clock: import and data set-up before the first submission function, all up to the first new step in a process
-that goes on from a checkpoint, evaluation, writing checkpoints, messages to the parent."""
+UNTIMED = ("setup", "calibrate", "restore", "evaluate", "checkpoint", "log")
+"""Off the clock: import and data set-up before the first submission function, measuring the machine's speed, all up to
+the first new step in a process that goes on from a checkpoint, evaluation, writing checkpoints, messages."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import platform
+import re
 import resource
 import subprocess
 import sys
@@ -12,8 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 
+from harness.frameworks import THREAD_VARIABLES
 from harness.seeds import digest
 
 
@@ -32,7 +35,8 @@ def peak_memory_bytes() -> int:
 
 @functools.cache
 def machine_facts() -> Mapping[str, Any]:
-    """CPU model and cores, memory, accelerators, system; ``class`` is a digest of them."""
+    """CPU model and cores, memory, accelerators, system; ``class`` is a digest of them. ``fingerprint`` holds more that
+    decides how fast they are."""
     facts: dict[str, Any] = {
         "cpu": _cpu_model(),
         "cores": len(usable_cores()),
@@ -40,17 +44,62 @@ def machine_facts() -> Mapping[str, Any]:
         "accelerators": _accelerators(),
         "system": f"{platform.system()} {platform.machine()}",
     }
-    return {**facts, "class": digest(facts)[:12]}
+    return {**facts, "class": digest(facts)[:12], "fingerprint": fingerprint()}
+
+
+def fingerprint() -> Mapping[str, Any]:
+    """Instruction sets, BLAS, thread settings, CUDA and the operating system's version; stable from boot to boot."""
+    flags = _cpu_lines("flags") or _cpu_lines("Features")
+    return {
+        "instruction_sets": [name for name in _INSTRUCTION_SETS if name in flags.split()],
+        "all_cores": os.cpu_count(),
+        "blas": _blas(),
+        "cuda": _cuda_major(),
+        "kernel": platform.release().partition("-")[0],
+        "threads": {name: os.environ[name] for name in THREAD_VARIABLES if name in os.environ},
+    }
+
+
+_INSTRUCTION_SETS = (
+    "sse4_2",
+    "avx",
+    "avx2",
+    "fma",
+    "avx512f",
+    "avx512_bf16",
+    "avx512_vnni",
+    "amx_tile",
+    "asimd",
+    "sve",
+)
+
+
+def _blas() -> str:
+    found = np.show_config(mode="dicts")
+    blas = found.get("Build Dependencies", {}).get("blas", {}) if isinstance(found, Mapping) else {}
+    return f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip()
+
+
+def _cuda_major() -> str:
+    try:
+        found = subprocess.run(["nvidia-smi"], capture_output=True, text=True, timeout=10, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    match = re.search(r"CUDA Version: (\d+)", found)
+    return match[1] if match else ""
+
+
+def _cpu_lines(name: str) -> str:
+    """The first line of that name in the kernel's description of the cores."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == name), "")
 
 
 def _cpu_model() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
+    return _cpu_lines("model name") or platform.processor() or platform.machine()
 
 
 def _accelerators() -> list[str]:

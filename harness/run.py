@@ -39,6 +39,7 @@ from results.store import (
     OWN_FOLDER,
     RUN_FILE,
     StoreError,
+    count_aside,
     remove_leftovers,
     set_aside,
     trial_folder,
@@ -71,6 +72,7 @@ def run(
     replace_stale: bool = False,
     retry_failed: bool = False,
     checkpoint_every: float = DEFAULT_EVERY_SEC,
+    rerun_disturbed: int = 0,
     console: Console | None = None,
     watched_by: Callable[[Observer], AbstractContextManager[Observer]] = contextlib.nullcontext,
 ) -> RunSummary:
@@ -85,6 +87,7 @@ def run(
       replace_stale: rerun trials whose record was made under other conditions.
       retry_failed: rerun trials that crashed, hung, were killed or ran out of memory.
       checkpoint_every: least wall time between two checkpoints of a trial, in seconds.
+      rerun_disturbed: how often a trial is run again whose machine was disturbed; earlier records are set aside.
       console: where progress goes.
       watched_by: puts another observer of the trials around the one that shows progress.
 
@@ -102,7 +105,12 @@ def run(
         statuses = plan_status(planned, out)
         _refuse_stale(statuses, replace_stale)
         set_damaged_aside(statuses, out, console)
-        return _run_missing(request, out, statuses, again, jobs, limits, checkpoint_every, console, watched_by)
+        summary = _run_missing(request, out, statuses, again, jobs, limits, checkpoint_every, console, watched_by)
+        while set_disturbed_aside(plan_status(planned, out), out, rerun_disturbed, console):
+            statuses = plan_status(planned, out)
+            more = _run_missing(request, out, statuses, UNRECORDED, jobs, limits, checkpoint_every, console, watched_by)
+            summary = dataclasses.replace(more, ran=summary.ran + more.ran, already_done=summary.already_done)
+        return summary
 
 
 def _run_missing(
@@ -186,6 +194,19 @@ def set_damaged_aside(statuses: Sequence[PlannedStatus], out: Path, console: Con
         if status.status is Status.DAMAGED:
             kept = set_aside(trial_folder(out, status.trial.key))
             _say(console, f"damaged: {status.why}; kept as {kept.name}")
+
+
+def set_disturbed_aside(statuses: Sequence[PlannedStatus], out: Path, most: int, console: Console) -> int:
+    """Renames the folders of trials whose machine was disturbed, each at most so often; returns how many."""
+    number = 0
+    for status in statuses:
+        folder = trial_folder(out, status.trial.key)
+        disturbed = status.record is not None and status.status is Status.DONE and status.record.disturbed
+        if disturbed and count_aside(folder, "disturbed") < most:
+            kept = set_aside(folder, "disturbed")
+            _say(console, f"disturbed: {status.trial.key.folder}: {disturbed}; kept as {kept.name}, and run again")
+            number += 1
+    return number
 
 
 def _refuse_foreign(out: Path) -> None:

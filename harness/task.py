@@ -52,6 +52,8 @@ class Outcome:
     preemptions: int = 0
     notes: tuple[str, ...] = ()
     timeline: tuple[Mapping[str, float], ...] = ()
+    speed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    disturbed: str = ""
     right: np.ndarray | None = None
 
 

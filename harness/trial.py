@@ -24,6 +24,7 @@ from harness.resume import Checkpoints
 from harness.returned import unpacked
 from harness.seeds import derive, key_stream, key_words
 from harness.spec import EvalBatch, TrainingCompleteError, Workload, WorkloadError
+from harness.speed import compared, measure
 from harness.task import Outcome, TrialTask, batch_size_of
 from harness.tuning import as_namedtuple
 from harness.workloads import make_workload
@@ -100,11 +101,15 @@ class TrainingLoop:
         Raises:
           StartOverError: the trial needs a new process.
         """
+        with self.clock.segment("calibrate"):
+            before = measure()
         self.initialise()
         self.checkpoints.resume(self)
         stop = None
         while stop is None:
             stop = self.advance()
+        with self.clock.segment("calibrate"):
+            speed, disturbed = compared(before, measure())
         self.clock.mark(self.steps)
         return Outcome(
             stop_reason=stop[0],
@@ -118,6 +123,8 @@ class TrainingLoop:
             preemptions=self.checkpoints.interruptions,
             notes=tuple(self.notes),
             timeline=self.clock.marks,
+            speed=speed,
+            disturbed=disturbed,
             right=np.concatenate(self.right) if self.right else None,
         )
 

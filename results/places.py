@@ -13,7 +13,7 @@ from results.record import FRAMEWORK_SUFFIX
 from results.store import EVALUATIONS_FILE, StoreError
 
 STUDY, TRIAL = re.compile(r"study_(\d+)$"), re.compile(r"trial_(\d+)$")
-DAMAGED = re.compile(r"trial_\d+\.damaged-\d+$")
+ASIDE = re.compile(r"trial_\d+\.(damaged|disturbed)-\d+$")
 FRAMEWORK_OF_SUFFIX = {suffix: framework for framework, suffix in FRAMEWORK_SUFFIX.items()}
 
 
@@ -91,10 +91,10 @@ def _places_of_submission(submission: Path, odd: Irregularities) -> Iterator[Pla
                         trial,
                     )
                 else:
-                    aside = DAMAGED.match(trial.name)
+                    aside = ASIDE.match(trial.name)
                     odd.add(
                         "set_aside" if aside else "unrecognised_folder",
-                        "a damaged trial that was set aside; ignored" if aside else "not named trial_<n>; ignored",
+                        f"a {aside[1]} trial that was set aside; ignored" if aside else "not named trial_<n>; ignored",
                         submission=submission.name,
                         workload=workload,
                         where=str(trial),

@@ -107,6 +107,14 @@ def read_place(place: Place, goal: Goal, record: TrialRecord | None, odd: Irregu
     hit = find_hit(columns, goal) if values else None
     if record is not None:
         _compare_with_record(place, hit, record, odd)
+        if record.disturbed:
+            odd.add(
+                "disturbed_machine",
+                f"{record.disturbed}; times may not be the algorithm's, steps and CPU time may do",
+                submission=place.submission,
+                workload=place.workload,
+                where=str(place.folder),
+            )
     n_nan = sum(map(math.isnan, values))
     if n_nan:
         odd.add(
@@ -317,7 +325,7 @@ def _mixed(what: str, a: Any, b: Any, first: Place, place: Place) -> str:
 
 
 def _facts(record: TrialRecord) -> Iterator[tuple[str, str]]:
-    yield "machine", _words(record.machine)
+    yield "machine", _words({name: fact for name, fact in record.machine.items() if name != "fingerprint"})
     yield f"versions with {record.spec.key.framework}", _words(record.spec.versions)
     yield "threads per trial", str(record.spec.threads)
     yield "started", record.started_at[:10]

@@ -182,6 +182,8 @@ class TrialRecord:
       timeline: the step and the seconds by segment until then, at the first step, at each evaluation and at the end.
       watched: seconds that the last process of the trial took, by its own clock (``child_sec``) and by that of the
         process that started it (``parent_sec``), from its first message to its last; empty where it died.
+      speed: of the machine before and after the last process of the trial; see :mod:`harness.speed`.
+      disturbed: why the machine was not the same all the time or not the trial's alone; empty where it was.
     """
 
     spec: TrialSpec
@@ -201,6 +203,8 @@ class TrialRecord:
     notes: tuple[str, ...] = ()
     timeline: tuple[Mapping[str, float], ...] = ()
     watched: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    speed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    disturbed: str = ""
     schema_version: int = SCHEMA_VERSION
 
     def to_json(self) -> dict[str, Any]:

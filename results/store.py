@@ -31,7 +31,6 @@ OWN_FOLDER = ".timetrial"
 CHECKSUMS = "checksums"
 """The key of ``trial.json`` that holds, by file name, the SHA-256 of each file; of itself, without this key."""
 _TEMPORARY_PREFIX = ".writing-"
-_DAMAGED = ".damaged-"
 
 
 class StoreError(Exception):
@@ -128,20 +127,26 @@ def _checksums(folder: Path, data: Mapping[str, Any]) -> dict[str, str]:
     return found | {TRIAL_FILE: hashlib.sha256(_as_json(data).encode()).hexdigest()}
 
 
-def set_aside(folder: Path) -> Path:
-    """Renames a trial's folder to ``trial_<n>.damaged-<i>``, where nobody takes it for a trial; returns that.
+def set_aside(folder: Path, why: str = "damaged") -> Path:
+    """Renames a trial's folder to ``trial_<n>.<why>-<i>``, where nobody takes it for a trial; returns that.
 
     Raises:
       StoreError: it cannot be renamed.
     """
-    number = 1
-    while (target := folder.with_name(f"{folder.name}{_DAMAGED}{number}")).exists():
-        number += 1
+    target = folder.with_name(f"{folder.name}.{why}-{count_aside(folder, why) + 1}")
     try:
         folder.rename(target)
     except OSError as error:
         raise StoreError(f"cannot rename {folder}: {error.strerror}; mend its permissions or remove it") from error
     return target
+
+
+def count_aside(folder: Path, why: str) -> int:
+    """How many folders of that trial were set aside for that reason."""
+    number = 0
+    while folder.with_name(f"{folder.name}.{why}-{number + 1}").exists():
+        number += 1
+    return number
 
 
 def read_evaluations(folder: Path) -> list[dict[str, float]]:

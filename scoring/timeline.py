@@ -11,6 +11,7 @@ from scoring.errors import ScoringError
 
 ORDER = (
     "setup",
+    "calibrate",
     "initialise",
     "restore",
     "compile",
@@ -24,6 +25,7 @@ ORDER = (
 """Of segments within a part, roughly as they come; unknown ones follow."""
 COLOURS: Mapping[str, str] = {
     "setup": "#d0d1d3",
+    "calibrate": "#b9bbbe",
     "initialise": "#7570d3",
     "restore": "#a6a8ab",
     "compile": "#e66101",
@@ -35,7 +37,7 @@ COLOURS: Mapping[str, str] = {
     "log": "#8a8d91",
 }
 _OTHER = "#5b5d60"
-OFF_THE_CLOCK = frozenset({"setup", "restore", "evaluate", "checkpoint", "log"})
+OFF_THE_CLOCK = frozenset({"setup", "calibrate", "restore", "evaluate", "checkpoint", "log"})
 
 Bar = tuple[str, float, float]
 """A segment, when it began, and how long it took, in seconds since the trial's start."""

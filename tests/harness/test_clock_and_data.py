@@ -127,10 +127,11 @@ def test_a_clock_goes_on_from_another_ones_state_and_keeps_its_marks():
     first.switch("step")
     wall.now += 5
     first.mark(3)
+    state = first.state()
     second = Clock(wall, wall)
     second.switch("initialise")
     wall.now += 2
-    second.resume(first.state())
+    second.resume(state)
     second.switch("evaluate")
     wall.now += 1
     assert second.segments() == {**dict.fromkeys((*TIMED, *UNTIMED), 0.0), "step": 5, "restore": 2, "evaluate": 1}

@@ -12,7 +12,7 @@ from harness.lock import locked
 from harness.run import run
 from harness.spec import Target
 from harness.suite import Request
-from results.store import find_trials, read_trial
+from results.store import find_trials, read_evaluations, read_trial, write_trial
 
 
 @pytest.fixture(autouse=True)
@@ -27,10 +27,10 @@ def request_of(write_entry):
     return lambda **changes: dataclasses.replace(request, **changes)
 
 
-def go(request, out):
+def go(request, out, **options):
     """The summary, and what was printed."""
     text = io.StringIO()
-    return run(request, out, console=Console(file=text, width=1000)), text.getvalue()
+    return run(request, out, console=Console(file=text, width=1000), **options), text.getvalue()
 
 
 def test_a_damaged_record_is_set_aside_named_and_rerun(tmp_path, request_of):
@@ -92,3 +92,18 @@ def test_a_clock_that_differs_from_the_commands_is_noted(tmp_path, write_entry):
     go(Request(("mnist",), ((str(entry), None),), "self_tuning", 1, 1, max_steps=5), tmp_path / "out")
     (folder,) = find_trials(tmp_path / "out")
     assert any("do not trust its times" in note for note in read_trial(folder).notes)
+
+
+def test_disturbed_trials_are_rerun_as_often_as_asked_and_kept(tmp_path, request_of):
+    out = tmp_path / "out"
+    go(request_of(), out)
+    for folder in find_trials(out):
+        calm = dataclasses.replace(read_trial(folder), disturbed="")
+        noisy = "a core was slowed for its heat" if calm.spec.key.study == 2 else ""
+        write_trial(out, dataclasses.replace(calm, disturbed=noisy), read_evaluations(folder))
+    assert go(request_of(), out)[0].ran == 0, "nothing is rerun unless asked for"
+    summary, said = go(request_of(), out, rerun_disturbed=1)
+    assert (summary.planned, summary.ran, summary.measured) == (2, 1, 2)
+    assert "slowed for its heat; kept as trial_1.disturbed-1, and run again" in said
+    assert len(list(find_trials(out))) == 2
+    assert go(request_of(), out, rerun_disturbed=1)[0].ran == 0

@@ -199,6 +199,13 @@ def test_several_machines_are_listed(tmp_path):
     assert table.facts["machine"] == {"class another": 1, "class synthetic": 7}
 
 
+def test_a_disturbed_machine_is_listed(tmp_path):
+    write_runs(tmp_path, TIMES, GOALS)
+    rewrite(tmp_path, lambda record: {"disturbed": "its process waited for a core 40% of the time"})
+    [listed] = read_table([tmp_path]).irregularities.as_tuple()
+    assert listed.kind == "disturbed_machine" and listed.message.startswith("its process waited")
+
+
 def test_a_run_without_a_target_is_not_scored(tmp_path):
     write_runs(tmp_path, {"A": {"u": [[10.0]]}}, validation_target=None)
     with pytest.raises(StoreError, match="validation_target is null"):

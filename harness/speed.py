@@ -1,0 +1,150 @@
+"""How fast this machine is now: three small kernels, and what disturbs it. Measured before and after each trial.
+
+The kernels stand for what training does on a CPU: arithmetic, moving memory, and many small calls. Each is repeated,
+and the fastest repetition counts: what is slower then is the machine, not a neighbour that came by for a moment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+REPEATS = 7
+MOST_DRIFT = 1.25
+"""A kernel may be so much slower or faster after a trial than before it."""
+MOST_WAITED = 0.2
+"""Share of a trial's wall time in which its process may have been ready to run, and not running."""
+_SIDE, _COPIED, _CALLS = 256, 2**22, 1500
+
+
+def _compute() -> Callable[[], object]:
+    matrix = np.full((_SIDE, _SIDE), 1.0 / _SIDE, np.float32)
+    out = np.empty_like(matrix)
+    return lambda: np.matmul(matrix, matrix, out=out)
+
+
+def _memory() -> Callable[[], object]:
+    source, target = np.ones(_COPIED, np.float32), np.empty(_COPIED, np.float32)
+    return lambda: np.copyto(target, source)
+
+
+def _calls() -> Callable[[], object]:
+    small = np.ones(8, np.float32)
+
+    def call() -> None:
+        for _ in range(_CALLS):
+            np.multiply(small, small, out=small)
+
+    return call
+
+
+KERNELS: Mapping[str, Callable[[], Callable[[], object]]] = {"compute": _compute, "memory": _memory, "calls": _calls}
+
+
+def kernel_times(repeats: int = REPEATS, clock: Callable[[], float] = time.perf_counter) -> dict[str, list[float]]:
+    """Seconds of each repetition, by kernel; takes about 0.1 s on an idle core."""
+    found = {}
+    for name, make in KERNELS.items():
+        kernel = make()
+        kernel()  # touches the memory
+        times = []
+        for _ in range(repeats):
+            before = clock()
+            kernel()
+            times.append(clock() - before)
+        found[name] = times
+    return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Speed:
+    """A moment's measurement.
+
+    Attributes:
+      kernels: the fastest repetition of each kernel, in seconds.
+      load: processes that want to run, on all cores (one-minute average); None where the system does not tell.
+      waited_sec: how long this process has been ready to run and was not, in all.
+      steal_sec: how long a virtual machine's cores were taken by other machines, in all.
+      throttled: how often a core slowed itself for its heat, in all.
+      at: wall time of the measurement's end, in seconds.
+    """
+
+    kernels: Mapping[str, float]
+    load: float | None
+    waited_sec: float | None
+    steal_sec: float | None
+    throttled: int | None
+    at: float
+
+
+def measure() -> Speed:
+    kernels = {name: min(times) for name, times in kernel_times().items()}
+    return Speed(kernels, _load(), _waited_sec(), _steal_sec(), _throttled(), time.perf_counter())
+
+
+def compared(before: Speed, after: Speed) -> tuple[dict[str, object], str]:
+    """What a record keeps of a trial's two measurements, and why the trial counts as disturbed (empty: it does not)."""
+    drift = {name: after.kernels[name] / before.kernels[name] for name in before.kernels}
+    passed = after.at - before.at
+    waited = _difference(before.waited_sec, after.waited_sec)
+    kept: dict[str, object] = {
+        "kernels_before_sec": {name: float(f"{sec:.4g}") for name, sec in before.kernels.items()},
+        "drift": {name: round(ratio, 3) for name, ratio in drift.items()},
+        "load": after.load,
+        "waited_share": None if waited is None else round(waited / passed, 4),
+        "steal_sec": _difference(before.steal_sec, after.steal_sec),
+        "throttled": _difference(before.throttled, after.throttled),
+    }
+    reasons = [
+        f"{name} took {ratio:.2f} times as long after the trial as before it"
+        for name, ratio in drift.items()
+        if not 1 / MOST_DRIFT <= ratio <= MOST_DRIFT
+    ]
+    if waited is not None and waited > MOST_WAITED * passed:
+        reasons.append(f"its process waited for a core {waited / passed:.0%} of the time")
+    if kept["throttled"]:
+        reasons.append("a core was slowed for its heat")
+    return kept, "; ".join(reasons)
+
+
+def _difference(before: float | None, after: float | None) -> float | None:
+    return None if before is None or after is None else round(after - before, 4)
+
+
+# ---- what the system tells ----
+
+
+def _load() -> float | None:
+    try:
+        return round(os.getloadavg()[0], 2)
+    except OSError:
+        return None
+
+
+def _waited_sec() -> float | None:
+    """The second number of Linux's scheduler statistics, in nanoseconds, over the threads that live."""
+    found = []
+    for path in Path("/proc/self/task").glob("*/schedstat"):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            found.append(int(path.read_text().split()[1]) / 1e9)
+    return sum(found) if found else None
+
+
+def _steal_sec() -> float | None:
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        return int(Path("/proc/stat").read_text().split("\n", 1)[0].split()[8]) / os.sysconf("SC_CLK_TCK")
+    return None
+
+
+def _throttled() -> int | None:
+    counts = []
+    for path in Path("/sys/devices/system/cpu").glob("cpu[0-9]*/thermal_throttle/core_throttle_count"):
+        with contextlib.suppress(OSError, ValueError):
+            counts.append(int(path.read_text()))
+    return sum(counts) if counts else None

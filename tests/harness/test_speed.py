@@ -1,0 +1,54 @@
+import dataclasses
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from harness.cli import main
+from harness.machine import machine_facts
+from harness.speed import KERNELS, MOST_DRIFT, Speed, compared, kernel_times, measure
+
+QUIET = Speed({"compute": 1.0, "memory": 2.0}, load=1.0, waited_sec=5.0, steal_sec=1.0, throttled=3, at=100.0)
+
+
+def test_a_quiet_machine_is_not_disturbed_and_its_facts_are_kept():
+    after = dataclasses.replace(QUIET, kernels={"compute": 1.1, "memory": 1.9}, waited_sec=6.0, steal_sec=1.5, at=200.0)
+    kept, disturbed = compared(QUIET, after)
+    assert disturbed == ""
+    assert kept["drift"] == {"compute": 1.1, "memory": 0.95}
+    assert (kept["waited_share"], kept["steal_sec"], kept["throttled"]) == (0.01, 0.5, 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"kernels": {"compute": 1.0, "memory": 2.01 * MOST_DRIFT}}, "memory took 1.26 times as long after the trial"),
+        ({"kernels": {"compute": 0.7, "memory": 2.0}}, "compute took 0.70 times as long"),
+        ({"waited_sec": 35.0}, "its process waited for a core 30% of the time"),
+        ({"throttled": 4}, "a core was slowed for its heat"),
+    ],
+)
+def test_what_disturbs_a_trial_is_named(changes, reason):
+    _, disturbed = compared(QUIET, dataclasses.replace(QUIET, **{"at": 200.0, **changes}))
+    assert reason in disturbed
+
+
+def test_what_the_system_does_not_tell_disturbs_nobody():
+    unknown = dataclasses.replace(QUIET, load=None, waited_sec=None, steal_sec=None, throttled=None)
+    kept, disturbed = compared(unknown, dataclasses.replace(unknown, at=200.0))
+    assert disturbed == "" and kept["waited_share"] is None
+
+
+def test_the_fastest_repetition_counts():
+    ticks = iter(range(10_000))
+    times = kernel_times(repeats=3, clock=lambda: next(ticks))
+    assert times == {name: [1, 1, 1] for name in KERNELS}
+    assert measure().kernels.keys() == KERNELS.keys()
+
+
+def test_the_machine_is_shown_and_its_class_leaves_out_what_changes_from_boot_to_boot():
+    found = json.loads(CliRunner().invoke(main, ["machine", "--repeats", "2", "--json"]).stdout)
+    assert found["machine"]["class"] == machine_facts()["class"] and found["machine"]["fingerprint"]["blas"]
+    assert all(kernel["fastest_sec"] > 0 for kernel in found["kernels"].values())
+    shown = CliRunner().invoke(main, ["machine", "--repeats", "2"])
+    assert shown.exit_code == 0 and "instruction_sets" in shown.stdout and "compute" in shown.stdout
