@@ -9,9 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import signal
 import sys
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +23,7 @@ from harness.cli_compare import COMMANDS as COMPARE_COMMANDS
 from harness.cli_data import COMMANDS as DATA_COMMANDS
 from harness.cli_machine import COMMANDS as MACHINE_COMMANDS
 from harness.cli_scoring import COMMANDS, score_and_report
+from harness.termination import TerminatedError, ended_by_sigterm
 
 if TYPE_CHECKING:
     from harness.launch import Limits
@@ -43,7 +42,7 @@ class _Group(click.Group):
     """Turns the project's errors into one clear line and an exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        with _errors_for_people(), _ended_by_sigterm():
+        with _errors_for_people(), ended_by_sigterm():
             return super().invoke(ctx)
 
 
@@ -53,7 +52,7 @@ def _errors_for_people() -> Iterator[None]:
         yield
     except (click.ClickException, click.exceptions.Exit):
         raise
-    except _TerminatedError:
+    except TerminatedError:
         _say("terminated; finished trials are recorded, the same command goes on")
         sys.exit(EXIT_TERMINATED)
     except KeyboardInterrupt:
@@ -64,27 +63,6 @@ def _errors_for_people() -> Iterator[None]:
             raise
         _say(f"error: {error}")
         sys.exit(EXIT_BAD_INPUT)
-
-
-class _TerminatedError(KeyboardInterrupt):
-    """SIGTERM, which a scheduler sends before it ends a job."""
-
-
-@contextlib.contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Lets SIGTERM end the command in the way Ctrl-C does, so that it leaves no process behind."""
-    if threading.current_thread() is not threading.main_thread():  # only there may handlers be set
-        yield
-        return
-
-    def end(*_: Any) -> None:
-        raise _TerminatedError
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _is_for_people(error: Exception) -> bool:
@@ -214,6 +192,7 @@ def plan_command(as_json: bool, **options: Any) -> None:
               help="Least wall time between two checkpoints of a trial; each follows an evaluation.")  # fmt: skip
 @click.option("--rerun-disturbed", type=click.IntRange(0), default=0, show_default=True, metavar="N",
               help="Rerun a trial at most so often while its machine was disturbed; all records are kept.")  # fmt: skip
+@click.option("--count-flops", is_flag=True, help="Record the floating-point operations of a step (off the clock).")
 @click.option("--chaos", is_flag=True, help="Kill, freeze and starve the trials at random, run them undisturbed into "
               "<out>-undisturbed too, and compare the records.")  # fmt: skip
 @click.option("--chaos-seed", type=click.IntRange(0), default=0, show_default=True)
@@ -228,6 +207,7 @@ def run_command(
     memory: float | None,
     checkpoint_every: float,
     rerun_disturbed: int,
+    count_flops: bool,
     chaos: bool,
     chaos_seed: int,
     chaos_every: float,
@@ -262,6 +242,7 @@ def run_command(
             retry_failed=retry_failed,
             checkpoint_every=checkpoint_every,
             rerun_disturbed=rerun_disturbed,
+            count_flops=count_flops,
         )
         summaries.append({"ruleset": request.ruleset, "out": str(out), **dataclasses.asdict(summary)})
         if summary.measured and not no_report:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import collections
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from harness.seeds import derive
+from harness.spec import EvalBatch, Workload, WorkloadError
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -99,4 +100,17 @@ def evaluation_batches(arrays: Arrays, batch_size: int) -> Iterator[dict[str, np
             mask = (np.arange(size) < real).astype(np.float32)
             weights = batch.get("weights", np.ones(size, np.float32))
             batch["weights"] = (weights * mask.reshape(mask.shape + (1,) * (weights.ndim - 1))).astype(np.float32)
+        yield batch
+
+
+def noting_right(workload: Workload, evaluated: Iterable[EvalBatch], right: list[np.ndarray]) -> Iterator[EvalBatch]:
+    """Passes batches on, and appends which of their real examples are classified rightly to ``right``."""
+    for batch in evaluated:
+        found = workload.is_right(batch)
+        if found is not None:
+            count = len(batch.batch["targets"])
+            if found.shape != (count,):
+                raise WorkloadError(f"{workload.name}: is_right gave {found.shape} for {count} examples")
+            real = np.asarray(batch.batch.get("weights", np.ones(count))).reshape(count, -1)[:, 0] > 0
+            right.append(np.asarray(found, bool)[real])
         yield batch

@@ -112,7 +112,7 @@ def _captured(loop: TrainingLoop) -> bytes:
         "fields": {name: getattr(loop, name) for name in _FIELDS},
         "clock": loop.clock.state(),
         "batches": loop.queue.batches,
-        "random": _random_states(),
+        "random": random_states(),
         "training": save_training(loop.params, loop.model_state, loop.optimizer_state),
     }
     try:
@@ -129,7 +129,7 @@ def _restore(loop: TrainingLoop, data: bytes, fresh: tuple[Any, Any, Any]) -> An
         setattr(loop, name, value)
     loop.queue.go_to(state["batches"])
     loop.keys = itertools.islice(loop.new_keys(), loop.steps, None)
-    _set_random_states(state["random"])
+    set_random_states(state["random"])
     return state["clock"]
 
 
@@ -142,7 +142,7 @@ def _rehearse(loop: TrainingLoop) -> None:
         loop.synchronize()
 
 
-def _random_states() -> dict[str, Any]:
+def random_states() -> dict[str, Any]:
     """Of the global generators; what was never imported has none."""
     states: dict[str, Any] = {"python": random.getstate(), "numpy": np.random.get_state()}
     if "torch" in sys.modules:
@@ -154,7 +154,7 @@ def _random_states() -> dict[str, Any]:
     return states
 
 
-def _set_random_states(states: dict[str, Any]) -> None:
+def set_random_states(states: dict[str, Any]) -> None:
     random.setstate(states["python"])
     np.random.set_state(states["numpy"])
     if "torch" in states:

@@ -73,6 +73,7 @@ def run(
     retry_failed: bool = False,
     checkpoint_every: float = DEFAULT_EVERY_SEC,
     rerun_disturbed: int = 0,
+    count_flops: bool = False,
     console: Console | None = None,
     watched_by: Callable[[Observer], AbstractContextManager[Observer]] = contextlib.nullcontext,
 ) -> RunSummary:
@@ -88,6 +89,7 @@ def run(
       retry_failed: rerun trials that crashed, hung, were killed or ran out of memory.
       checkpoint_every: least wall time between two checkpoints of a trial, in seconds.
       rerun_disturbed: how often a trial is run again whose machine was disturbed; earlier records are set aside.
+      count_flops: count the floating-point operations of each trial's step, off the clock.
       console: where progress goes.
       watched_by: puts another observer of the trials around the one that shows progress.
 
@@ -105,12 +107,25 @@ def run(
         statuses = plan_status(planned, out)
         _refuse_stale(statuses, replace_stale)
         set_damaged_aside(statuses, out, console)
-        summary = _run_missing(request, out, statuses, again, jobs, limits, checkpoint_every, console, watched_by)
+        way = _Way(jobs, limits, checkpoint_every, count_flops, console, watched_by)
+        summary = _run_missing(request, out, statuses, again, way)
         while set_disturbed_aside(plan_status(planned, out), out, rerun_disturbed, console):
             statuses = plan_status(planned, out)
-            more = _run_missing(request, out, statuses, UNRECORDED, jobs, limits, checkpoint_every, console, watched_by)
+            more = _run_missing(request, out, statuses, UNRECORDED, way)
             summary = dataclasses.replace(more, ran=summary.ran + more.ran, already_done=summary.already_done)
         return summary
+
+
+@dataclasses.dataclass(frozen=True)
+class _Way:
+    """How trials are run; the fields are arguments of :func:`run`."""
+
+    jobs: int
+    limits: Limits
+    checkpoint_every: float
+    count_flops: bool
+    console: Console
+    watched_by: Callable[[Observer], AbstractContextManager[Observer]]
 
 
 def _run_missing(
@@ -118,11 +133,7 @@ def _run_missing(
     out: Path,
     statuses: Sequence[PlannedStatus],
     again: Set[Status],
-    jobs: int,
-    limits: Limits,
-    checkpoint_every: float,
-    console: Console,
-    watched_by: Callable[[Observer], AbstractContextManager[Observer]],
+    way: _Way,
 ) -> RunSummary:
     for status in statuses:
         if status.status is Status.DONE:  # killed between writing the record and removing the checkpoint
@@ -132,9 +143,7 @@ def _run_missing(
     failed = sum(1 for s in statuses if s.status is Status.FAILED and s.status not in again)
     done = len(statuses) - len(todo)
     if done:
-        console.print(
-            f"{done} of {len(statuses)} trials are recorded in {out} already", highlight=False, soft_wrap=True
-        )
+        _say(way.console, f"{done} of {len(statuses)} trials are recorded in {out} already")
     if todo:
         prepare_data(request)
     counts = {"measured": measured, "failed": failed}
@@ -147,9 +156,12 @@ def _run_missing(
     expected: dict[tuple[str, str], float] = {
         (t.key.workload, t.key.framework): t.task.spec.budget_sec * EVALUATION_ALLOWANCE for t in reversed(todo)
     }
-    tasks = with_checkpoints(todo, out, checkpoint_every)
-    with Progress(console, len(todo), jobs, expected) as progress, watched_by(progress) as observer:
-        run_trials(tasks, jobs=jobs, keep=keep, observer=observer, limits=limits)
+    tasks = [
+        (dataclasses.replace(task, count_flops=way.count_flops), digest)
+        for task, digest in with_checkpoints(todo, out, way.checkpoint_every)
+    ]
+    with Progress(way.console, len(todo), way.jobs, expected) as progress, way.watched_by(progress) as observer:
+        run_trials(tasks, jobs=way.jobs, keep=keep, observer=observer, limits=way.limits)
     return RunSummary(len(statuses), len(todo), done, counts["measured"], counts["failed"])
 
 

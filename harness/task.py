@@ -26,6 +26,7 @@ class TrialTask:
       train_at_end: evaluate the head of the training split too, once training is complete.
       test_every_evaluation: evaluate the test split every time, not only at the end (for setting targets).
       checkpoint: where the trial's checkpoints go; None for none.
+      count_flops: count the floating-point operations of a step, off the clock.
     """
 
     spec: TrialSpec
@@ -34,6 +35,7 @@ class TrialTask:
     test_every_evaluation: bool = False
     train_at_end: bool = False
     checkpoint: CheckpointPlace | None = None
+    count_flops: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Outcome:
     timeline: tuple[Mapping[str, float], ...] = ()
     speed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     disturbed: str = ""
+    flops_per_step: float | None = None
     right: np.ndarray | None = None
 
 

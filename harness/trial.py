@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from harness.clock import Clock, ClockState
 from harness.compat.backends import backend_for, dropout_arguments
-from harness.data import InputQueue, evaluation_batches
+from harness.data import InputQueue, evaluation_batches, noting_right
 from harness.entry import load_functions
+from harness.flops import flops_per_step
 from harness.frameworks import TrialBackend
 from harness.machine import peak_memory_bytes
 from harness.resampling import resampling_of
 from harness.resume import Checkpoints
 from harness.returned import unpacked
 from harness.seeds import derive, key_stream, key_words
-from harness.spec import EvalBatch, TrainingCompleteError, Workload, WorkloadError
+from harness.spec import TrainingCompleteError, Workload
 from harness.speed import compared, measure
 from harness.task import Outcome, TrialTask, batch_size_of
 from harness.tuning import as_namedtuple
@@ -91,6 +92,7 @@ class TrainingLoop:
         self.crossing: Crossing | None = None
         self.right: list[np.ndarray] = []
         self.notes: list[str] = []
+        self.flops_per_step: float | None = None
         self.checkpoints = Checkpoints(task.checkpoint)
 
     # ---- the loop ----
@@ -104,6 +106,9 @@ class TrainingLoop:
         with self.clock.segment("calibrate"):
             before = measure()
         self.initialise()
+        if self.task.count_flops:
+            with self.clock.segment("calibrate"):
+                self.flops_per_step = flops_per_step(self)
         self.checkpoints.resume(self)
         stop = None
         while stop is None:
@@ -125,23 +130,29 @@ class TrainingLoop:
             timeline=self.clock.marks,
             speed=speed,
             disturbed=disturbed,
+            flops_per_step=self.flops_per_step,
             right=np.concatenate(self.right) if self.right else None,
         )
 
     def initialise(self) -> None:
         """Parameters, the submission's initializer and its optimizer state."""
         dropout = dropout_arguments(self.task.entry.conventions, self.hyperparameters)
-        self.params, self.model_state = self.workload.init_model_fn(self._key("model"), **dropout)
+        self.params, self.model_state = self.workload.init_model_fn(self.random_key("model"), **dropout)
         self._progress("initialise")
         with self.clock.segment("initialise"):
             initializer = getattr(self.functions, "init_model_params", None)
             if initializer is not None:
                 result = initializer(
-                    self.workload, self.params, self.model_state, self.hyperparameters, self.queue, self._key("init")
+                    self.workload,
+                    self.params,
+                    self.model_state,
+                    self.hyperparameters,
+                    self.queue,
+                    self.random_key("init"),
                 )
                 self.params, self.model_state = self._unpack("init_model_params", result, 2, container=0)
             self.optimizer_state = self.functions.init_optimizer_state(
-                self.workload, self.params, self.model_state, self.hyperparameters, self._key("optimizer")
+                self.workload, self.params, self.model_state, self.hyperparameters, self.random_key("optimizer")
             )
             self.synchronize()
         self.clock.mark(0)
@@ -282,7 +293,7 @@ class TrainingLoop:
                 optimizer_state=self.optimizer_state,
                 eval_results=self.eval_results,
                 global_step=self.steps,
-                rng=self._key("prepare"),
+                rng=self.random_key("prepare"),
             )
             self.optimizer_state, self.params, self.model_state = self._unpack(
                 "prepare_for_eval", result, 3, container=1
@@ -303,22 +314,10 @@ class TrainingLoop:
             batches = map(self.workload.collate, stored)
             evaluated = self.backend.evaluated(self.workload, self.params, self.model_state, batches)
             if split == "test":
-                evaluated = self._noting_right(evaluated)
+                self.right = []
+                evaluated = noting_right(self.workload, evaluated, self.right)
             found = self.workload.evaluate(evaluated)
         return row | {f"{split}/{name}": value for name, value in found.items()}
-
-    def _noting_right(self, evaluated: Iterable[EvalBatch]) -> Iterator[EvalBatch]:
-        """Passes batches on, and keeps which of their real examples are classified rightly."""
-        self.right = []
-        for batch in evaluated:
-            right = self.workload.is_right(batch)
-            if right is not None:
-                count = len(batch.batch["targets"])
-                if right.shape != (count,):
-                    raise WorkloadError(f"{self.workload.name}: is_right gave {right.shape} for {count} examples")
-                real = np.asarray(batch.batch.get("weights", np.ones(count))).reshape(count, -1)[:, 0] > 0
-                self.right.append(np.asarray(right, bool)[real])
-            yield batch
 
     def _record(self, row: dict[str, float]) -> None:
         segments = self.clock.segments()
@@ -365,7 +364,7 @@ class TrainingLoop:
         if text not in self.notes:
             self.notes.append(text)
 
-    def _key(self, stream: str) -> Any:
+    def random_key(self, stream: str) -> Any:
         return self.backend.random_key(key_words(derive(seed=self.spec.seed, stream=stream), self.steps))
 
     def _unpack(self, function: str, result: Any, size: int, container: int) -> tuple[Any, ...]:

@@ -183,6 +183,7 @@ class TrialRecord:
       watched: seconds that the last process of the trial took, by its own clock (``child_sec``) and by that of the
         process that started it (``parent_sec``), from its first message to its last; empty where it died.
       speed: of the machine before and after the last process of the trial; see :mod:`harness.speed`.
+      flops_per_step: of a forward and backward pass (:mod:`harness.flops`); None where they were not counted.
       disturbed: why the machine was not the same all the time or not the trial's alone; empty where it was.
     """
 
@@ -205,6 +206,7 @@ class TrialRecord:
     watched: Mapping[str, float] = dataclasses.field(default_factory=dict)
     speed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     disturbed: str = ""
+    flops_per_step: float | None = None
     schema_version: int = SCHEMA_VERSION
 
     def to_json(self) -> dict[str, Any]:

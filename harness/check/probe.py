@@ -82,9 +82,9 @@ class Loop(TrainingLoop):
 
     submission_seed: int = SEED
 
-    def _key(self, stream: str) -> Any:
+    def random_key(self, stream: str) -> Any:
         if stream == "model":
-            return super()._key(stream)
+            return super().random_key(stream)
         return self.backend.random_key(key_words(derive(seed=self.submission_seed, stream=stream), self.steps))
 
 

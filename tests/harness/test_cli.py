@@ -190,7 +190,10 @@ main()
 """
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGKILL])
+EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_an_interrupted_run_keeps_what_is_finished_and_goes_on(tmp_path, write_entry, signum):
     quick = write_entry("quick_one")
     slow = write_entry("slow_one", replace={"optimizer.step()": "optimizer.step(); import time; time.sleep(0.02)"})
@@ -208,9 +211,9 @@ def test_an_interrupted_run_keeps_what_is_finished_and_goes_on(tmp_path, write_e
     os.kill(process.pid, signum)
     process.wait(30)
     log.close()
-    if signum == signal.SIGINT:
-        assert process.returncode == 130
-        assert "the same command runs the rest" in (tmp_path / "stderr").read_text()
+    if signum in EXIT_CODES:
+        assert process.returncode == EXIT_CODES[signum]
+        assert "the same command goes on" in (tmp_path / "stderr").read_text()
     finished = {folder: (folder / "trial.json").read_bytes() for folder in find_trials(out)}
     assert len(finished) == 1, "the quick trial is recorded, the slow one was in flight"
     assert not _alive(family), "no trial outlives its command"

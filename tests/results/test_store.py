@@ -155,7 +155,7 @@ def test_damage_to_any_file_is_found(tmp_path, name, damage):
 def test_a_record_of_the_first_schema_is_read(tmp_path):
     folder = write_trial(tmp_path, record(KEY, ROWS), ROWS)
     data = json.loads((folder / "trial.json").read_text())
-    for newer in ("checksums", "notes", "preemptions", "timeline", "watched", "speed", "disturbed"):
+    for newer in ("checksums", "notes", "preemptions", "timeline", "watched", "speed", "disturbed", "flops_per_step"):
         del data[newer]
     older = {"schema_version": 1, "segments": {"first_step": 2.0, "step": 3.0}}
     (folder / "trial.json").write_text(json.dumps({**data, **older}))
