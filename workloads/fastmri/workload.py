@@ -35,7 +35,7 @@ class FastMri(GeneratedWorkload):
             step_hint=1_400,
             max_runtime_sec=120.0,
             eval_period_sec=4.8,
-            eval_period_steps=50,
+            eval_period_steps=60,
             splits={"train": 960, "eval_train": 128, "validation": 128, "test": 128},
         ),
         "full": Settings(
