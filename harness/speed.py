@@ -69,7 +69,7 @@ class Speed:
     Attributes:
       kernels: the fastest repetition of each kernel, in seconds.
       load: processes that want to run, on all cores (one-minute average); None where the system does not tell.
-      waited_sec: how long this process has been ready to run and was not, in all.
+      waited_sec: how long each living thread of this process has been ready to run and was not, in all, by its number.
       steal_sec: how long a virtual machine's cores were taken by other machines, in all.
       throttled: how often a core slowed itself for its heat, in all.
       at: wall time of the measurement's end, in seconds.
@@ -77,7 +77,7 @@ class Speed:
 
     kernels: Mapping[str, float]
     load: float | None
-    waited_sec: float | None
+    waited_sec: Mapping[int, float]
     steal_sec: float | None
     throttled: int | None
     at: float
@@ -92,7 +92,8 @@ def compared(before: Speed, after: Speed) -> tuple[dict[str, object], str]:
     """What a record keeps of a trial's two measurements, and why the trial counts as disturbed (empty: it does not)."""
     drift = {name: after.kernels[name] / before.kernels[name] for name in before.kernels}
     passed = after.at - before.at
-    waited = _difference(before.waited_sec, after.waited_sec)
+    waits = [seconds - before.waited_sec.get(thread, 0.0) for thread, seconds in after.waited_sec.items()]
+    waited = max(waits, default=None)  # threads that take turns wait by turns
     kept: dict[str, object] = {
         "kernels_before_sec": {name: float(f"{sec:.4g}") for name, sec in before.kernels.items()},
         "drift": {name: round(ratio, 3) for name, ratio in drift.items()},
@@ -127,13 +128,13 @@ def _load() -> float | None:
         return None
 
 
-def _waited_sec() -> float | None:
-    """The second number of Linux's scheduler statistics, in nanoseconds, over the threads that live."""
-    found = []
+def _waited_sec() -> dict[int, float]:
+    """The second number of Linux's scheduler statistics, in nanoseconds; empty elsewhere."""
+    found = {}
     for path in Path("/proc/self/task").glob("*/schedstat"):
         with contextlib.suppress(OSError, ValueError, IndexError):
-            found.append(int(path.read_text().split()[1]) / 1e9)
-    return sum(found) if found else None
+            found[int(path.parent.name)] = int(path.read_text().split()[1]) / 1e9
+    return found
 
 
 def _steal_sec() -> float | None:

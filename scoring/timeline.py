@@ -57,7 +57,7 @@ def parts(timeline: Sequence[Mapping[str, float]]) -> Iterator[tuple[str, list[B
                 bars.append((name, now, took))
                 now += took
         if bars:
-            yield f"to step {int(after[STEPS])}", bars
+            yield "the end" if after[STEPS] == before.get(STEPS) else f"to step {int(after[STEPS])}", bars
 
 
 def draw_timeline(record: TrialRecord, path: Path) -> None:
@@ -70,6 +70,7 @@ def draw_timeline(record: TrialRecord, path: Path) -> None:
         raise ScoringError(
             f"{record.spec.key.folder} has no timeline: it was recorded before there were any, or its process died"
         )
+    import matplotlib
     from matplotlib.figure import Figure
 
     rows = list(parts(record.timeline))
@@ -96,7 +97,8 @@ def draw_timeline(record: TrialRecord, path: Path) -> None:
     key = record.spec.key
     axes.set_title(
         f"{key.submission} on {key.workload}, study {key.study}, trial {key.trial}: {record.stop_reason} after "
-        f"{record.steps} steps and {record.wall_sec:.1f} s, {record.preemptions} interruptions"
+        f"{record.steps} steps and {record.wall_sec:.1f} s (interruptions: {record.preemptions})"
     )
     axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    figure.savefig(path)
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": record.digest}):
+        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)

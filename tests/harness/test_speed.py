@@ -8,11 +8,13 @@ from harness.cli import main
 from harness.machine import machine_facts
 from harness.speed import KERNELS, MOST_DRIFT, Speed, compared, kernel_times, measure
 
-QUIET = Speed({"compute": 1.0, "memory": 2.0}, load=1.0, waited_sec=5.0, steal_sec=1.0, throttled=3, at=100.0)
+QUIET = Speed({"compute": 1.0, "memory": 2.0}, load=1.0, waited_sec={7: 5.0}, steal_sec=1.0, throttled=3, at=100.0)
 
 
 def test_a_quiet_machine_is_not_disturbed_and_its_facts_are_kept():
-    after = dataclasses.replace(QUIET, kernels={"compute": 1.1, "memory": 1.9}, waited_sec=6.0, steal_sec=1.5, at=200.0)
+    after = dataclasses.replace(
+        QUIET, kernels={"compute": 1.1, "memory": 1.9}, waited_sec={7: 6.0}, steal_sec=1.5, at=200.0
+    )
     kept, disturbed = compared(QUIET, after)
     assert disturbed == ""
     assert kept["drift"] == {"compute": 1.1, "memory": 0.95}
@@ -24,7 +26,7 @@ def test_a_quiet_machine_is_not_disturbed_and_its_facts_are_kept():
     [
         ({"kernels": {"compute": 1.0, "memory": 2.01 * MOST_DRIFT}}, "memory took 1.26 times as long after the trial"),
         ({"kernels": {"compute": 0.7, "memory": 2.0}}, "compute took 0.70 times as long"),
-        ({"waited_sec": 35.0}, "its process waited for a core 30% of the time"),
+        ({"waited_sec": {7: 6.0, 8: 30.0, 9: 29.0}}, "its process waited for a core 30% of the time"),
         ({"throttled": 4}, "a core was slowed for its heat"),
     ],
 )
@@ -34,7 +36,7 @@ def test_what_disturbs_a_trial_is_named(changes, reason):
 
 
 def test_what_the_system_does_not_tell_disturbs_nobody():
-    unknown = dataclasses.replace(QUIET, load=None, waited_sec=None, steal_sec=None, throttled=None)
+    unknown = dataclasses.replace(QUIET, load=None, waited_sec={}, steal_sec=None, throttled=None)
     kept, disturbed = compared(unknown, dataclasses.replace(unknown, at=200.0))
     assert disturbed == "" and kept["waited_share"] is None
 
