@@ -91,9 +91,8 @@ class Architecture:
                 blocks.append(Block(f"Stage_{stage}.Block_{number}", branch, shortcut))
                 channels = outputs
         stem = Convolution("init", _CHANNELS, width, 7 if large else 3, 2 if large else 1)
-        return cls(
-            stem, large, blocks, channels, config["classes"], config["activation"], config["last_scale"]
-        )  # fmt: skip
+        activation, last_scale = config["activation"], config["last_scale"]
+        return cls(stem, large, blocks, channels, config["classes"], activation, last_scale)
 
     def placed(self) -> Iterator[tuple[str, Convolution]]:
         """All convolutions with the dotted path, ending in a dot unless empty, of the part that they belong to."""

@@ -65,4 +65,5 @@ def _add(module: nn.Module, c: Convolution) -> None:
 
 
 def _convolved(module: nn.Module, c: Convolution, x: Tensor) -> Tensor:
-    return module._modules[f"BatchNorm_{c.suffix}"](module._modules[f"Conv_{c.suffix}"](x))
+    convolution, norm = getattr(module, f"Conv_{c.suffix}"), getattr(module, f"BatchNorm_{c.suffix}")
+    return norm(convolution(x))
