@@ -55,6 +55,7 @@ _AGAIN = "get this subset again (https://www.openslr.org/12), and unpack it here
 _PREPARE = "run `timetrial data prepare librispeech_conformer`, which decodes each subset once, for both workloads"
 _CHUNK = 64
 """Utterances decoded at a time."""
+_CHUNKS_PER_NEWS = 100
 
 
 def check(folder: Path) -> list[Problem]:
@@ -206,7 +207,9 @@ def _decode_subset(subset: Path, place: Path, vocabulary: SentencePieces, digest
     starts = [(0, 0)]
     left_out = 0
     with (place / "audio.s16").open("wb") as file, concurrent.futures.ThreadPoolExecutor(_threads()) as pool:
-        for chunk in _chunks(_utterances(subset)):
+        for number, chunk in enumerate(_chunks(_utterances(subset)), 1):
+            if number % _CHUNKS_PER_NEWS == 0:
+                log.info("%s: %d utterances decoded, %d left out", subset.name, len(targets), left_out)
             for utterance, samples in zip(chunk, pool.map(_samples_of_short, chunk), strict=True):
                 if samples is None:
                     left_out += 1
