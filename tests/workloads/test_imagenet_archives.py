@@ -116,6 +116,7 @@ def test_a_wrong_checksum_is_told_before_anything_is_unpacked(folder):
         (archives.DEVKIT, packed({"readme": b""}, "w:gz"), "holds no ground truth"),
         ("imagenetv2-matched-frequency.tar.gz", b"<html>", "cannot be unpacked"),
     ],
+    ids=["no archive inside", "other name", "no such picture", "no such class", "no ground truth", "web page"],
 )
 def test_a_damaged_archive_leaves_no_folder_that_looks_finished(folder, monkeypatch, archive, content, message):
     write(folder, monkeypatch, archive, content)
