@@ -141,7 +141,11 @@ def test_a_failed_trial_is_an_error_with_its_place(entries, tmp_path):
     assert code == 2 and "1 of 2 trials in" in err and "stop_detail" in err
 
 
-def test_a_miss_is_penalised_by_the_fixed_budget(folder):
-    path = next(p for fold in sorted(folder.glob("5x2cv/r*")) for p in find_trials(fold) if "slow" in str(p))
+def test_a_miss_is_penalised_by_the_fixed_budget(tmp_path, entries):
+    invoke(
+        "compare", entries / "good", entries / "slow", "--response", "metric", "--test", "permutation",
+        "--plan", "holdout-1", "--out", tmp_path, *SHORT,
+    )  # fmt: skip
+    (path,) = (p.parent for p in tmp_path.rglob("trial.json") if "slow" in p.parts)
     run = samples_module.read_run(path, "unit")
     assert run.steps == float("inf") and run.steps_limit == 250 and run.wall_limit > 0

@@ -29,11 +29,13 @@ OUTPUT_LAYER = {
 }
 FLOAT32_TOLERANCE = 1e-4
 LOOSE = {
-    ("imagenet_resnet", "large_bn_init"): 5e-3,
+    ("imagenet_resnet", "large_bn_init"): 1e-1,
+    **{("wmt", variant): 5e-2 for variant in (BASE, "post_ln", "attention_temp")},
     **{("fastmri", variant): 3e-3 for variant in (BASE, "model_size", "tanh", "layernorm")},
 }
-"""Branches of scale 8 magnify the rounding of gradients. In fastmri signs near zero, of errors and of a leaky ReLU's
-inputs, decide about their share of a gradient; torch's in single precision are up to 5e-4 from its own in double."""
+"""Branches of scale 8 magnify the rounding of gradients. In fastmri and wmt signs near zero, of errors and of a ReLU's
+inputs, decide about a token's or pixel's whole share of a gradient; fastmri's in torch are up to 5e-4 from its own in
+double. Double precision is what tells a wrong model from rounding: there all agree to 1e-9."""
 QUICK_COMPILE = {"xla_backend_optimization_level": 0}
 """Halves the time that compilation takes; what XLA computes, and in which order, stays the same."""
 
