@@ -30,14 +30,14 @@ OUTPUT_LAYER = {
 FLOAT32_TOLERANCE = 1e-4
 LOOSE = {
     ("imagenet_resnet", "large_bn_init"): 1e-1,
-    **{("wmt", variant): 5e-2 for variant in (BASE, "post_ln", "attention_temp")},
     **{("fastmri", variant): 3e-3 for variant in (BASE, "model_size", "tanh", "layernorm")},
 }
-"""Branches of scale 8 magnify the rounding of gradients. In fastmri and wmt signs near zero, of errors and of a ReLU's
-inputs, decide about a token's or pixel's whole share of a gradient; fastmri's in torch are up to 5e-4 from its own in
-double. Double precision is what tells a wrong model from rounding: there all agree to 1e-9."""
+"""Branches of scale 8 magnify the rounding of gradients; in fastmri the signs of errors near zero decide about a pixel's
+share. In double precision they agree to 1e-9 like all others."""
 QUICK_COMPILE = {"xla_backend_optimization_level": 0}
-"""Halves the time that compilation takes; what XLA computes, and in which order, stays the same."""
+"""Halves the time that compilation takes, at some cost in rounding."""
+ROUNDED_BY_IT = ("wmt",)
+"""Workloads whose gradients in single precision are then more than 1e-4 off, and which are compiled in full for it."""
 
 
 def two_molecules(workload):
@@ -142,7 +142,9 @@ def jax_results(workload, weights, batch, dtype=np.float32):
         loss = workload.loss_fn(batch["targets"], logits, batch.get("weights"))
         return loss["summed"] / loss["n_valid_examples"], (logits, renewed)
 
-    compiled = jax.jit(jax.value_and_grad(mean_loss, has_aux=True), compiler_options=QUICK_COMPILE)
+    in_full = dtype == np.float32 and workload.name in ROUNDED_BY_IT
+    options = {} if in_full else QUICK_COMPILE
+    compiled = jax.jit(jax.value_and_grad(mean_loss, has_aux=True), compiler_options=options)
     (mean, (logits, renewed)), gradients = compiled(params)
     statistics = workload._bound.export_statistics(workload, params, renewed)
     return np.asarray(logits_alone(logits)), float(mean), workload.export_parameters(gradients), statistics
