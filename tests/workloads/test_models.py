@@ -32,7 +32,7 @@ LOOSE = {
     ("imagenet_resnet", "large_bn_init"): 1e-1,
     **{("fastmri", variant): 3e-3 for variant in (BASE, "model_size", "tanh", "layernorm")},
 }
-"""Branches of scale 8 magnify the rounding of gradients; in fastmri the signs of errors near zero decide about a pixel's
+"""Branches of scale 8 magnify the rounding of gradients; in fastmri signs of errors near zero decide about a pixel's
 share. In double precision they agree to 1e-9 like all others."""
 QUICK_COMPILE = {"xla_backend_optimization_level": 0}
 """Halves the time that compilation takes, at some cost in rounding."""
