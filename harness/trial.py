@@ -254,8 +254,10 @@ class TrainingLoop:
         )
 
     def _evaluate(self, final: bool) -> tuple[StopReason, str] | None:
-        """Evaluates once per step at most; returns why to stop, or None."""
-        if self.last_eval_step == self.steps and self.rows:
+        """Evaluates once per step at most, but for the training split at the end, where a submission may say that it is
+        done right after an evaluation; returns why to stop, or None."""
+        measures_training = final and self.task.train_at_end
+        if self.last_eval_step == self.steps and self.rows and not measures_training:
             return None
         self.prepare_for_eval()
         exhausted = self._exhausted()

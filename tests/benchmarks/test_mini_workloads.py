@@ -35,6 +35,19 @@ def test_a_run_past_the_target_ends_with_the_training_split_and_is_not_repeated(
     assert first.best(Metric("accuracy", "maximize")) == max(row["validation/accuracy"] for row in first.rows)
 
 
+def test_a_submission_that_is_done_right_after_an_evaluation_is_measured_on_the_training_split_too(
+    tmp_path, write_entry
+):
+    begin = "optimizer.zero_grad(set_to_none=True)"
+    stop = "if global_step == 250: raise spec.TrainingCompleteError('annealed')"
+    entry = write_entry("adam", replace={begin: f"{stop}\n    {begin}"})
+    case = tables.Case("past target", str(entry), {"learning_rate": 1e-3}, past_target=True)
+    (found,) = tables.measure("mnist", case, "torch", tmp_path, max_steps=500)
+    assert (found.record.stop_reason, found.record.steps) == (StopReason.TRAINING_COMPLETE, 250)
+    assert found.last("global_step") == 250
+    assert 0.5 < found.last("eval_train/accuracy") <= 1 and 0.5 < found.last("validation/accuracy") <= 1
+
+
 @pytest.fixture
 def ended(run):
     """The run as if it had met the target after so many CPU seconds and steps, or missed it (None)."""
