@@ -11,6 +11,7 @@ import dataclasses
 import datetime
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -29,8 +30,10 @@ from harness.errors import UsageError
 from harness.frameworks import set_thread_environment
 from harness.machine import machine_facts, usable_cores
 from harness.task import TrialTask
-from harness.worker import TRACEBACK_LINES, main
+from harness.verdict import Accounts, Verification, verdict
+from harness.worker import TRACEBACK_LINES, main, verify
 from results.record import Crossing, StopReason, TrialRecord
+from workloads.cache import root as data_root
 
 POLL_SEC = 0.25
 RESUMED_AFTER = (signal.SIGKILL, signal.SIGTERM)
@@ -56,11 +59,13 @@ class Limits:
     Attributes:
       grace_sec: how long, beyond the budget that is left, a process may give no sign of life while it trains; also
         the least time it may take to start. An evaluation may take ten times as long.
-      memory_bytes: resident memory of one trial; None for an equal share of the machine's.
+      memory_bytes: resident memory of one trial and its processes; None for an equal share of the machine's.
+      threads: of one trial and its processes.
     """
 
     grace_sec: float = 60.0
     memory_bytes: int | None = None
+    threads: int = 512
 
 
 DEFAULT_LIMITS = Limits()
@@ -95,6 +100,10 @@ class RunningTrial:
     excused: bool = False
     first_sign: tuple[float, float] | None = None
     watched: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    accounts: Accounts = dataclasses.field(default_factory=lambda: Accounts(None))
+    breaches: list[str] = dataclasses.field(default_factory=list)
+    verification: Verification | None = None
+    verifies: bool = False
 
 
 class Observer(Protocol):
@@ -138,8 +147,7 @@ def run_trials(
             while waiting or running:
                 while waiting and slots:
                     task, digest = waiting.pop(0)
-                    log = Path(logs) / f"{digest}.log"
-                    running.append(_start(context, task, digest, slots.pop(), log))
+                    running.append(_start(context, task, digest, slots.pop(), Path(logs)))
                 wait([item for r in running for item in (r.connection, r.process.sentinel)], POLL_SEC)
                 for trial in list(running):
                     _receive(trial)
@@ -150,6 +158,11 @@ def run_trials(
                         if _goes_on(trial):
                             running.append(_restart(context, trial))
                             continue
+                        if _to_be_verified(trial):
+                            _start_verification(context, trial)
+                            running.append(trial)
+                            continue
+                        _remove_folders(trial)
                         slots.append(trial.cores)
                         record = make_record(trial)
                         keep(record, trial.evaluations, (trial.finished or {}).get("right"))
@@ -194,18 +207,51 @@ def fork_server(threads: int, frameworks: Iterable[str]) -> Any:
     return context
 
 
-def _start(context: Any, task: TrialTask, digest: str, cores: tuple[int, ...], log: Path) -> RunningTrial:
+def _start(context: Any, task: TrialTask, digest: str, cores: tuple[int, ...], logs: Path) -> RunningTrial:
+    """Starts a trial's process. Its folder is made here: a confined process could not remove it."""
     if task.checkpoint is not None:
         task = dataclasses.replace(task, checkpoint=task.checkpoint.started())
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=main, args=(task, sender, cores, log), daemon=True)
-    with without_main_module():
-        process.start()
-    sender.close()
+    claim = task.checkpoint.folder if task.checkpoint else Path(tempfile.mkdtemp(prefix="claim-", dir=logs))
+    folder = Path(tempfile.mkdtemp(prefix="trial-", dir=logs))
+    task = dataclasses.replace(task, folder=folder, claim=claim, data_dir=data_root(task.data_dir).absolute())
+    log = logs / f"{digest}.log"
+    process, receiver = _start_process(context, main, task, cores, log)
     now = time.monotonic()
     started_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     version = task.checkpoint.version() if task.checkpoint else None
-    return RunningTrial(task, digest, process, receiver, cores, log, started_at, now, now, version=version)
+    accounts = Accounts(process.pid)
+    return RunningTrial(
+        task, digest, process, receiver, cores, log, started_at, now, now, version=version, accounts=accounts
+    )
+
+
+def _start_process(
+    context: Any, target: Callable[..., None], task: TrialTask, cores: tuple[int, ...], log: Path
+) -> tuple[BaseProcess, Connection]:
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=target, args=(task, sender, cores, log), daemon=True)
+    with without_main_module():
+        process.start()
+    sender.close()
+    return process, receiver
+
+
+def _to_be_verified(trial: RunningTrial) -> bool:
+    """Whether a trial says that it met its target, did nothing wrong so far, and nobody has looked."""
+    claims = trial.finished is not None and trial.finished["crossing"] is not None and not trial.killed_because
+    return claims and not trial.verifies and not trial.breaches and trial.verification is None
+
+
+def _start_verification(context: Any, trial: RunningTrial) -> None:
+    """Goes on with a clean process in the place of the trial's own, on its cores."""
+    trial.verifies, trial.phase, trial.last_sign = True, "verify", time.monotonic()
+    trial.process, trial.connection = _start_process(context, verify, trial.task, trial.cores, trial.log)
+
+
+def _remove_folders(trial: RunningTrial) -> None:
+    for folder in (trial.task.folder, trial.task.claim if trial.task.checkpoint is None else None):
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _goes_on(trial: RunningTrial) -> bool:
@@ -213,6 +259,8 @@ def _goes_on(trial: RunningTrial) -> bool:
     from an entry that kills itself, hence the limit), or its checkpoint was of no use."""
     told = trial.finished or trial.failed or trial.killed_because
     if told or trial.task.checkpoint is None:
+        return False
+    if trial.breaches:
         return False
     killed = -(trial.process.exitcode or 0) in RESUMED_AFTER
     if killed and not trial.excused and trial.task.checkpoint.version() == trial.version:
@@ -223,7 +271,8 @@ def _goes_on(trial: RunningTrial) -> bool:
 
 
 def _restart(context: Any, trial: RunningTrial) -> RunningTrial:
-    again = _start(context, trial.task, trial.digest, trial.cores, trial.log)
+    _remove_folders(trial)
+    again = _start(context, trial.task, trial.digest, trial.cores, trial.log.parent)
     again.started_at, again.deaths = trial.started_at, trial.deaths
     return again
 
@@ -247,6 +296,7 @@ def _receive(trial: RunningTrial) -> None:
             trial.last_sign = time.monotonic()
             if kind == "progress":
                 trial.first_sign = trial.first_sign or (trial.last_sign, payload["elapsed"])
+                trial.accounts.enter(payload["phase"])
                 trial.phase, trial.step = payload["phase"], payload["step"]
                 trial.submission_time, trial.metric = payload["submission_time"], payload["metric"]
             elif kind == "evaluation":
@@ -254,18 +304,37 @@ def _receive(trial: RunningTrial) -> None:
             elif kind == "resumed":
                 trial.first_sign = None  # its clock goes on from another process's
                 trial.evaluations = list(payload["evaluations"])
+                trial.accounts.resumed(payload["segments"])
             elif kind == "start_over":
                 trial.starts_over = True
             elif kind == "finished":
                 trial.finished = payload
                 here, there = trial.first_sign or (trial.last_sign, payload["wall_sec"])
                 trial.watched = {"parent_sec": trial.last_sign - here, "child_sec": payload["wall_sec"] - there}
+                trial.accounts.enter("ended")
+            elif kind == "unkept":
+                trial.verification = Verification(failed=payload["text"])
+            elif kind == "breach":
+                trial.breaches.append(payload["text"])
+            elif kind in _VERIFICATIONS and trial.verifies:
+                trial.verification = _VERIFICATIONS[kind](payload)
             elif kind == "failed":
                 trial.failed = payload
 
 
+_VERIFICATIONS: Mapping[str, Callable[[Any], Verification]] = {
+    "verified": lambda found: Verification(found=found),
+    "refused": lambda why: Verification(refused=why["text"]),
+    "failed": lambda why: Verification(failed=why["text"]),
+}
+
+
 def _enforce(trial: RunningTrial, limits: Limits) -> None:
     """Ends a process that gives no sign of life or holds too much memory."""
+    if trial.verifies:
+        if trial.process.is_alive() and time.monotonic() - trial.last_sign > 10 * limits.grace_sec:
+            trial.process.kill()
+        return
     if trial.finished or trial.failed or trial.killed_because or not trial.process.is_alive():
         return
     silent = time.monotonic() - trial.last_sign
@@ -275,7 +344,10 @@ def _enforce(trial: RunningTrial, limits: Limits) -> None:
         detail = f"no sign of life for {silent:.0f} s in phase {trial.phase} after step {trial.step}; ended"
         _kill(trial, StopReason.HUNG, detail)
         return
-    memory = _resident_bytes(trial.process.pid)
+    memory, threads = _held(trial.process.pid)
+    if threads > limits.threads:
+        _kill(trial, StopReason.CRASHED, f"had {threads} threads, the limit is {limits.threads}; ended")
+        return
     if limits.memory_bytes is not None and memory > limits.memory_bytes:
         detail = f"held {memory / 2**30:.1f} GiB, the limit is {limits.memory_bytes / 2**30:.1f} GiB; ended"
         _kill(trial, StopReason.OUT_OF_MEMORY, detail)
@@ -286,11 +358,15 @@ def _kill(trial: RunningTrial, reason: StopReason, detail: str) -> None:
     trial.process.kill()
 
 
-def _resident_bytes(pid: int | None) -> int:
-    try:
-        return psutil.Process(pid).memory_info().rss
-    except psutil.Error:
-        return 0
+def _held(pid: int | None) -> tuple[int, int]:
+    """Resident memory in bytes and threads of a process and those that it started."""
+    memory = threads = 0
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(pid)
+        for each in (process, *process.children(recursive=True)):
+            memory += each.memory_info().rss
+            threads += each.num_threads()
+    return memory, threads
 
 
 def make_record(trial: RunningTrial) -> TrialRecord:
@@ -305,13 +381,29 @@ def make_record(trial: RunningTrial) -> TrialRecord:
     if trial.finished is not None and trial.killed_because is None:
         outcome = dict(trial.finished)
         crossing, _ = outcome.pop("crossing"), outcome.pop("right")
-        outcome["notes"] = (*outcome["notes"], *_clock_notes(trial.watched))
+        verification = trial.verification or Verification(failed="the process that should verify it died")
+        breaches = verdict(spec, trial.breaches, trial.accounts, outcome, verification if crossing else Verification())
+        notes = [*outcome.pop("notes"), *_clock_notes(trial.watched)]
+        if crossing and verification.failed:
+            notes.append(f"the target's parameters could not be verified: {verification.failed}")
+        if breaches:
+            outcome |= _disqualified(breaches)
+            crossing = None
         return TrialRecord(
-            **common, **outcome, watched=trial.watched, crossing=Crossing(**crossing) if crossing else None
+            **common,
+            **outcome,
+            notes=tuple(notes),
+            breaches=breaches,
+            verified=verification.found,
+            watched=trial.watched,
+            crossing=Crossing(**crossing) if crossing else None,
         )
     failure = dict(trial.failed or _death(trial))
+    if trial.breaches:
+        failure |= _disqualified(trial.breaches)
     return TrialRecord(
         **common,
+        breaches=tuple(trial.breaches),
         preemptions=trial.task.checkpoint.interruptions if trial.task.checkpoint else 0,
         stop_reason=failure["stop_reason"],
         stop_detail=failure["stop_detail"],
@@ -323,6 +415,10 @@ def make_record(trial: RunningTrial) -> TrialRecord:
         wall_sec=time.monotonic() - trial.started,
         peak_memory_bytes=0,
     )
+
+
+def _disqualified(breaches: Sequence[str]) -> dict[str, Any]:
+    return {"stop_reason": StopReason.DISQUALIFIED, "stop_detail": f"the submission {'; '.join(breaches)}"}
 
 
 def _clock_notes(watched: Mapping[str, float]) -> list[str]:

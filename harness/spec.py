@@ -10,7 +10,8 @@ from __future__ import annotations
 import abc
 import dataclasses
 import functools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
@@ -111,6 +112,10 @@ __all__ = [
 ]
 
 
+SPLIT_EVENT = "timetrial.load_split"
+"""Name of the audit event that tells of a split being loaded."""
+
+
 class Workload(abc.ABC):
     """What is trained. A folder ``workloads/<name>/workload.py`` defines one subclass; its class attributes and the
     abstract methods are framework-neutral numpy. The harness binds a framework, and hands the object to submissions,
@@ -153,6 +158,11 @@ class Workload(abc.ABC):
         self.metrics_logger: Any = None
         self._backend: Backend | None = None
         self.resampling: Resampling | None = None
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        if "load_split" in vars(cls):
+            cls.load_split = _audited(cls.load_split)  # type: ignore[method-assign]
 
     # ---- what a subclass defines ----
 
@@ -422,6 +432,17 @@ class Workload(abc.ABC):
 
     def _build_input_queue(self, *_: Any, **__: Any) -> NoReturn:
         raise WorkloadError("_build_input_queue is the harness's; a submission draws from its input_queue")
+
+
+def _audited(load_split: Callable[..., Any]) -> Callable[..., Any]:
+    """Says who loads which split, for :mod:`harness.watch`."""
+
+    @functools.wraps(load_split)
+    def load(self: Workload, split: str) -> Any:
+        sys.audit(SPLIT_EVENT, split)
+        return load_split(self, split)
+
+    return load
 
 
 InputQueue = Iterator[dict[str, Tensor]]

@@ -27,6 +27,8 @@ class TrialTask:
       test_every_evaluation: evaluate the test split every time, not only at the end (for setting targets).
       checkpoint: where the trial's checkpoints go; None for none.
       count_flops: count the floating-point operations of a step, off the clock.
+      folder: the process's own, made and removed by the command; None where the trial runs in the caller's process.
+      claim: folder for the parameters with which the target was met; None where nothing verifies them.
     """
 
     spec: TrialSpec
@@ -36,6 +38,8 @@ class TrialTask:
     train_at_end: bool = False
     checkpoint: CheckpointPlace | None = None
     count_flops: bool = False
+    folder: Path | None = None
+    claim: Path | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +62,7 @@ class Outcome:
     disturbed: str = ""
     flops_per_step: float | None = None
     right: np.ndarray | None = None
+    isolation: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def batch_size_of(functions: Any, workload: Workload) -> int:

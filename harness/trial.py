@@ -13,14 +13,15 @@ from typing import Any
 
 import numpy as np
 
+from harness.claim import CLAIM_FILE, save_claim, workload_of
 from harness.clock import Clock, ClockState
 from harness.compat.backends import backend_for, dropout_arguments
+from harness.confinement import Confinement, close_in
 from harness.data import InputQueue, evaluation_batches, noting_right
 from harness.entry import load_functions
 from harness.flops import flops_per_step
 from harness.frameworks import TrialBackend
 from harness.machine import peak_memory_bytes
-from harness.resampling import resampling_of
 from harness.resume import Checkpoints
 from harness.returned import unpacked
 from harness.seeds import derive, key_stream, key_words
@@ -28,7 +29,6 @@ from harness.spec import TrainingCompleteError, Workload
 from harness.speed import compared, measure
 from harness.task import Outcome, TrialTask, batch_size_of
 from harness.tuning import as_namedtuple
-from harness.workloads import make_workload
 from results.record import CPU, STEPS, WALL, Crossing, StopReason
 
 SYNC_INTERVAL_SEC = 0.1
@@ -36,6 +36,8 @@ SYNC_INTERVAL_SEC = 0.1
 
 PATIENCE = 2
 """Evaluations in a row that must be NaN or infinite before a trial counts as diverged."""
+
+UNCONFINED = Confinement()
 
 Send = Callable[[str, Mapping[str, Any]], None]
 
@@ -50,29 +52,47 @@ def run_trial(task: TrialTask, send: Send) -> Outcome:
     clock = Clock()
     backend = backend_for(task.spec.key.framework, task.entry.conventions)
     backend.set_threads(task.spec.threads)
-    backend.seed_everything(derive(seed=task.spec.seed, stream="global"))
-    spec, key = task.spec, task.spec.key
-    resampling = resampling_of(key.fold, spec.split_seed)
-    workload = make_workload(key.workload, spec.scale, task.data_dir, spec.step_hint, resampling).bind(backend)
+    workload = workload_of(task, backend)
+    splits = {split: workload.examples(split) for split in ("train", "validation", "test") if _has(workload, split)}
+    confinement = close_in(
+        task,
+        splits,
+        lambda breach: send("breach", {"text": breach.text}),
+        lambda functions: batch_size_of(functions, workload),
+    )
     functions = load_functions(task.entry, task.spec.key.framework, defaults=task.spec.hyperparameters is None)
-    loop = TrainingLoop(task, send, clock, backend, workload, functions)
-    backend.seed_everything(derive(seed=task.spec.seed, stream="global"))  # again: some imports draw
+    loop = TrainingLoop(task, send, clock, backend, workload, functions, splits, confinement)
+    backend.seed_everything(derive(seed=task.spec.seed, stream="global"))  # some imports draw
     return loop.run()
+
+
+def _has(workload: Workload, split: str) -> bool:
+    return split != "test" or bool(workload.num_test_examples)
 
 
 class TrainingLoop:
     """A trial's state between steps; :func:`run_trial` is what drives it."""
 
     def __init__(
-        self, task: TrialTask, send: Send, clock: Clock, backend: TrialBackend, workload: Workload, functions: Any
+        self,
+        task: TrialTask,
+        send: Send,
+        clock: Clock,
+        backend: TrialBackend,
+        workload: Workload,
+        functions: Any,
+        splits: Mapping[str, Mapping[str, np.ndarray]] | None = None,
+        confinement: Confinement = UNCONFINED,
     ) -> None:
         self.spec, self.task, self.send = task.spec, task, send
         self.clock, self.backend, self.workload, self.functions = clock, backend, workload, functions
         self.hyperparameters = as_namedtuple(task.spec.hyperparameters)
-        self.batch_size = batch_size_of(functions, workload)
+        self.confinement, self.watch = confinement, confinement.watch
+        self.shown = confinement.shown(workload)
+        self.batch_size = confinement.batch_size or batch_size_of(functions, workload)
         self.types = workload.model_params_types
         self.takes_train_state = "train_state" in inspect.signature(functions.update_params).parameters
-        self.splits = {"train": workload.examples("train")}
+        self.splits = dict(splits or {"train": workload.examples("train")})
         order = derive(seed=self.spec.seed, stream="data")
         self.queue = InputQueue(
             self.splits["train"],
@@ -113,6 +133,7 @@ class TrainingLoop:
         stop = None
         while stop is None:
             stop = self.advance()
+        self._progress("calibrate")
         with self.clock.segment("calibrate"):
             speed, disturbed = compared(before, measure())
         self.clock.mark(self.steps)
@@ -132,18 +153,21 @@ class TrainingLoop:
             disturbed=disturbed,
             flops_per_step=self.flops_per_step,
             right=np.concatenate(self.right) if self.right else None,
+            isolation=self.confinement.isolation,
         )
 
     def initialise(self) -> None:
         """Parameters, the submission's initializer and its optimizer state."""
         dropout = dropout_arguments(self.task.entry.conventions, self.hyperparameters)
         self.params, self.model_state = self.workload.init_model_fn(self.random_key("model"), **dropout)
+        if self.watch:
+            self.watch.begin(self)
         self._progress("initialise")
         with self.clock.segment("initialise"):
             initializer = getattr(self.functions, "init_model_params", None)
             if initializer is not None:
                 result = initializer(
-                    self.workload,
+                    self.shown,
                     self.params,
                     self.model_state,
                     self.hyperparameters,
@@ -152,7 +176,7 @@ class TrainingLoop:
                 )
                 self.params, self.model_state = self._unpack("init_model_params", result, 2, container=0)
             self.optimizer_state = self.functions.init_optimizer_state(
-                self.workload, self.params, self.model_state, self.hyperparameters, self.random_key("optimizer")
+                self.shown, self.params, self.model_state, self.hyperparameters, self.random_key("optimizer")
             )
             self.synchronize()
         self.clock.mark(0)
@@ -169,6 +193,7 @@ class TrainingLoop:
         stop = self._exhausted() or (self._evaluate(final=complete is not None) if due else None) or complete
         if stop is None:
             if due:
+                self._progress("checkpoint")
                 self.checkpoints.save_if_due(self)
             self._progress("train")
         return stop
@@ -177,7 +202,7 @@ class TrainingLoop:
         """Goes on with another process's clock and evaluations."""
         self.clock.resume(clock)
         self.synced_at = self.clock.elapsed()
-        self.send("resumed", {"evaluations": self.rows})
+        self.send("resumed", {"evaluations": self.rows, "segments": clock.segments})
         self._progress("train")
 
     def _exhausted(self) -> tuple[StopReason, str] | None:
@@ -193,7 +218,7 @@ class TrainingLoop:
         data_key, update_key = map(self.backend.random_key, next(self.keys))
         self.clock.switch("data_selection")
         batch = self.functions.data_selection(
-            self.workload,
+            self.shown,
             self.queue,
             self.optimizer_state,
             self.params,
@@ -205,7 +230,7 @@ class TrainingLoop:
         self.clock.switch("compile" if first else "step")
         try:
             result = self.functions.update_params(
-                workload=self.workload,
+                workload=self.shown,
                 current_param_container=self.params,
                 current_params_types=self.types,
                 model_state=self.model_state,
@@ -260,9 +285,9 @@ class TrainingLoop:
         if self.last_eval_step == self.steps and self.rows and not measures_training:
             return None
         self.prepare_for_eval()
-        exhausted = self._exhausted()
-        if exhausted:
-            return exhausted
+        stop = self._exhausted() or self._disqualified()
+        if stop:
+            return stop
         row = self._measure("validation")
         value = row[f"validation/{self.spec.metric}"]
         reached = self._reached(value)
@@ -280,13 +305,20 @@ class TrainingLoop:
             return StopReason.DIVERGED, f"{odd[0]} for {PATIENCE} evaluations in a row, last at step {self.steps}"
         return None
 
+    def _disqualified(self) -> tuple[StopReason, str] | None:
+        """Where the entry does what it must not do: nothing is gained by going on. The parent has the evidence."""
+        if self.watch is None:
+            return None
+        self.watch.inspect(self)
+        return (StopReason.DISQUALIFIED, "") if self.watch.breached else None
+
     def prepare_for_eval(self) -> None:
         prepare = getattr(self.functions, "prepare_for_eval", None)
         if prepare is None:
             return
         with self.clock.segment("prepare_for_eval"):
             result = prepare(
-                workload=self.workload,
+                workload=self.shown,
                 current_param_container=self.params,
                 current_params_types=self.types,
                 model_state=self.model_state,
@@ -353,7 +385,17 @@ class TrainingLoop:
             previous_cpu=before.get(CPU, 0.0),
             previous_steps=int(before.get(STEPS, 0)),
         )
+        self._keep_claim()
         return True
+
+    def _keep_claim(self) -> None:
+        """Keeps the parameters for verification; a full disk is not the entry's fault."""
+        if self.task.claim is None:
+            return
+        try:
+            save_claim(self.task.claim / CLAIM_FILE, self.workload, self.backend, self.params, self.model_state)
+        except OSError as error:
+            self.send("unkept", {"text": f"they could not be kept: {error.strerror or error}"})
 
     # ---- helpers ----
 

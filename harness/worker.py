@@ -6,13 +6,11 @@ second. Nothing here writes results; the parent does, also when this process die
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import dataclasses
 import os
 import signal
 import sys
-import tempfile
 import traceback
 from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
@@ -22,38 +20,62 @@ from typing import Any
 from results.record import StopReason
 
 TRACEBACK_LINES = 30
-_PR_SET_PDEATHSIG = 1
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _OUT_OF_MEMORY_SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory", "resource_exhausted")
 
 
 def main(task: Any, connection: Connection, cores: Sequence[int], log: Path) -> None:
     """Entry point of the process; sends messages ``(kind, payload)`` and at the end ``finished`` or ``failed``."""
-    die_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, cores)
-    redirect_output(log)
+    take_place(cores, log)
 
     def send(kind: str, payload: Mapping[str, Any]) -> None:
         connection.send((kind, dict(payload)))
 
-    with tempfile.TemporaryDirectory(prefix="timetrial-") as folder, contextlib.chdir(folder):
-        try:
-            from harness.resume import StartOverError
-            from harness.trial import run_trial
+    try:
+        from harness.isolation import enter
+        from harness.resume import StartOverError
+        from harness.trial import run_trial
 
-            try:
-                outcome = run_trial(task, send)
-            except StartOverError:
-                send("start_over", {})
-                return
-        except BaseException as error:
-            send("failed", describe_failure(error))
-        else:
-            send("finished", dataclasses.asdict(outcome))
+        enter(task.folder)
+        try:
+            outcome = run_trial(task, send)
+        except StartOverError:
+            send("start_over", {})
+            return
+    except BaseException as error:
+        send("failed", describe_failure(error))
+    else:
+        send("finished", dataclasses.asdict(outcome))
     sys.stdout.flush()
     sys.stderr.flush()
     connection.close()
+
+
+def verify(task: Any, connection: Connection, cores: Sequence[int], log: Path) -> None:
+    """Entry point of a process that verifies a trial's claim; sends ``verified``, ``refused`` or ``failed``."""
+    take_place(cores, log)
+    try:
+        from harness.claim import ClaimError
+        from harness.claim import verify as verify_claim
+
+        try:
+            connection.send(("verified", dataclasses.asdict(verify_claim(task))))
+        except ClaimError as error:
+            connection.send(("refused", {"text": str(error)}))
+    except BaseException as error:
+        connection.send(("failed", {"text": f"{type(error).__name__}: {error}"}))
+    connection.close()
+
+
+def take_place(cores: Sequence[int], log: Path) -> None:
+    """Ends with the command, runs on the given cores, prints into the log, adopts what its children leave."""
+    die_with_parent()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cores)
+    redirect_output(log)
 
 
 def describe_failure(error: BaseException) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 OLDEST_SCHEMA, FIRST_WITH_CHECKSUMS = 1, 2
 """Records from the oldest schema on are read."""
 
@@ -54,6 +54,7 @@ class StopReason(enum.StrEnum):
     DIVERGED = "diverged"
     CRASHED = "crashed"
     INVALID_SUBMISSION = "invalid_submission"
+    DISQUALIFIED = "disqualified"
     OUT_OF_MEMORY = "out_of_memory"
     HUNG = "hung"
     KILLED = "killed"
@@ -67,6 +68,7 @@ FAILURES = frozenset(
     {
         StopReason.CRASHED,
         StopReason.INVALID_SUBMISSION,
+        StopReason.DISQUALIFIED,
         StopReason.OUT_OF_MEMORY,
         StopReason.HUNG,
         StopReason.KILLED,
@@ -184,6 +186,10 @@ class TrialRecord:
         process that started it (``parent_sec``), from its first message to its last; empty where it died.
       speed: of the machine before and after the last process of the trial; see :mod:`harness.speed`.
       flops_per_step: of a forward and backward pass (:mod:`harness.flops`); None where they were not counted.
+      breaches: what the entry did that it must not do; a trial with any is disqualified.
+      verified: the metric that the parameters which met the target reach in a process without the entry (``value``),
+        seconds that this took (``wall_sec``), and CPU seconds of one evaluation; empty where no target was met.
+      isolation: what the process could not reach, and what kept it from that.
       disturbed: why the machine was not the same all the time or not the trial's alone; empty where it was.
     """
 
@@ -207,6 +213,9 @@ class TrialRecord:
     speed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     disturbed: str = ""
     flops_per_step: float | None = None
+    breaches: tuple[str, ...] = ()
+    verified: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    isolation: Mapping[str, str] = dataclasses.field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
 
     def to_json(self) -> dict[str, Any]:
@@ -235,6 +244,7 @@ class TrialRecord:
                 spec=TrialSpec(key=key, **spec),
                 crossing=Crossing(**crossing) if crossing else None,
                 stop_reason=reason,
+                breaches=tuple(fields.pop("breaches", ())),
                 notes=tuple(fields.pop("notes", ())),
                 timeline=tuple(fields.pop("timeline", ())),
                 segments={RENAMED_SEGMENTS.get(name, name): sec for name, sec in fields.pop("segments").items()},

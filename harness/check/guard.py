@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import builtins
 import contextlib
 import dataclasses
 import functools
-import importlib
-import os
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,25 +13,8 @@ from typing import Any
 import numpy as np
 
 from harness.check.findings import Finding, finding
+from harness.fixed_parts import Snapshot, fixed_parts, settings
 from harness.spec import OPTIONAL_SUBMISSION_FUNCTIONS, SUBMISSION_FUNCTIONS, Workload
-
-Snapshot = Mapping[str, Any]
-
-_HARNESS_MODULES = (
-    "harness.clock",
-    "harness.data",
-    "harness.spec",
-    "harness.interface",
-    "harness.trial",
-    "harness.seeds",
-    "harness.entry",
-)
-_FRAMEWORK_MODULES: Mapping[str, tuple[str, ...]] = {
-    "torch": ("torch", "torch.nn.functional", "torch.optim", "harness.frameworks.torch"),
-    "jax": ("jax", "jax.numpy", "jax.nn", "jax.random", "jax.lax", "optax", "harness.frameworks.jax"),
-}
-_OWN_OF_THE_HARNESS = frozenset({"_backend", "metrics_logger", "dropout_rate", "observer"})
-"""Attributes of the workload that its own methods set."""
 
 
 @dataclasses.dataclass
@@ -129,74 +108,6 @@ _CHANGED: Mapping[str, str] = {
 
 def _same(a: Any, b: Any) -> bool:
     return a is b or bool(a == b)
-
-
-def fixed_parts(framework: str, workload: Workload) -> dict[str, Snapshot]:
-    """By rule: what a submission function must leave as it is."""
-    return {
-        "changes-workload": _of_workload(workload),
-        "patches": _of_modules(framework),
-        "global-settings": settings(framework),
-    }
-
-
-def settings(framework: str) -> Snapshot:
-    return {**_SETTINGS[framework](), **_of_process()}
-
-
-def _of_workload(workload: Workload) -> Snapshot:
-    mine = {
-        name: (id(value) if isinstance(value, np.ndarray) else repr(value))
-        for name, value in vars(workload).items()
-        if name not in _OWN_OF_THE_HARNESS
-    }
-    classes = {
-        f"{name} (of {cls.__name__})": id(value)
-        for cls in type(workload).__mro__
-        if cls.__module__.startswith("harness.")
-        for name, value in vars(cls).items()
-        if not name.startswith("__")
-    }
-    return {**mine, **classes}
-
-
-def _of_modules(framework: str) -> Snapshot:
-    names = (*_HARNESS_MODULES, *_FRAMEWORK_MODULES[framework])
-    modules = [time, builtins, os, *(importlib.import_module(name) for name in names)]
-    found: dict[str, Any] = {}
-    for module in modules:
-        for name, value in vars(module).items():
-            if callable(value) and not name.startswith("__"):
-                found[f"{module.__name__}.{name}"] = id(value)
-                if isinstance(value, type) and value.__module__.startswith("harness."):
-                    found |= {f"{module.__name__}.{name}.{key}": id(v) for key, v in vars(value).items() if callable(v)}
-    return found
-
-
-def _of_process() -> Snapshot:
-    return {"the working directory": Path.cwd()}
-
-
-def _of_torch() -> Snapshot:
-    import torch
-
-    return {
-        "torch's number of threads": torch.get_num_threads(),
-        "torch's default dtype": torch.get_default_dtype(),
-        "torch's default device": torch.get_default_device(),
-        "torch's determinism": torch.are_deterministic_algorithms_enabled(),
-        "torch's gradient mode": torch.is_grad_enabled(),
-        "torch's anomaly detection": torch.is_anomaly_enabled(),
-    }
-
-
-def _of_jax() -> Snapshot:
-    import jax
-
-    return {f"jax.config.{name}": value for name, value in jax.config.values.items()}
-
-
-_SETTINGS: Mapping[str, Callable[[], Snapshot]] = {"torch": _of_torch, "jax": _of_jax}
 
 
 # ---- batches and parameters ----

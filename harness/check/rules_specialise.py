@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from harness.check.findings import Hit, source_rule
 from harness.check.source import SIZE_FUNCTIONS, Source, words
+from harness.view import IDENTITY
 
 _ALGOPERF = words(
     """
@@ -15,9 +16,6 @@ _ALGOPERF = words(
     finewebedu_lm mnist cifar imagenet librispeech criteo
     """
 )
-_IDENTITY = frozenset({"name", "full_name", "variant", "summary", "data_dir", "scale", "base_settings", "settings"})
-"""Attributes of the workload that say which one it is."""
-
 _NUMBERS = words(
     """
     step_hint num_train_examples num_eval_train_examples num_validation_examples num_test_examples num_parameters
@@ -65,14 +63,14 @@ def by_name(source: Source) -> Iterable[Hit]:
 
 def _identity_of_the_workload(source: Source, node: ast.AST) -> Iterator[Hit]:
     if isinstance(node, ast.Attribute) and source.is_workload(node.value):
-        if node.attr in _IDENTITY or node.attr.startswith("__"):
+        if node.attr in IDENTITY or node.attr.startswith("__"):
             yield node, f"reads workload.{node.attr}, which says which workload it is on"
     elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args:
         if node.func.id in ("type", "isinstance", "repr", "str", "vars", "id") and source.is_workload(node.args[0]):
             yield node, f"asks {node.func.id}() of the workload, which says which one it is"
         elif node.func.id in ("getattr", "hasattr") and source.is_workload(node.args[0]) and len(node.args) > 1:
             name = node.args[1]
-            if not isinstance(name, ast.Constant) or name.value in _IDENTITY:
+            if not isinstance(name, ast.Constant) or name.value in IDENTITY:
                 yield node, "asks the workload for an attribute that says which one it is"
     elif isinstance(node, ast.Name) and node.id == "workload_name" and isinstance(node.ctx, ast.Load):
         yield node, "uses the workload's name"

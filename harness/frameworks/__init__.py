@@ -46,6 +46,9 @@ class TrialBackend(Backend, Protocol):
 
     def is_container(self, value: Any, like: Any) -> bool: ...
 
+    def structure(self, params: Any) -> Mapping[str, tuple[int, ...]]:
+        """Shapes of all parameters by name."""
+
     def versions(self) -> dict[str, str]: ...
 
 

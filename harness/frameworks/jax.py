@@ -207,6 +207,10 @@ class JaxBackend:
         """Whether ``value`` can be a parameter container in the place of ``like``."""
         return bool(jax.tree.structure(value) == jax.tree.structure(like))  # type: ignore[operator]
 
+    def structure(self, params: Any) -> dict[str, tuple[int, ...]]:
+        leaves, _ = jax.tree_util.tree_flatten_with_path(params)
+        return {jax.tree_util.keystr(path): tuple(jnp.shape(leaf)) for path, leaf in leaves}
+
     def versions(self) -> dict[str, str]:
         return {"jax": jax.__version__, "optax": optax.__version__}
 

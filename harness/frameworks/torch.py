@@ -10,6 +10,7 @@ import contextlib
 import functools
 import importlib
 import random
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -32,6 +33,7 @@ from harness.spec import (
     WorkloadError,
 )
 
+_WRAPPED = re.compile(r"^((_orig_mod|module)\.)+")
 _LEAVES = {"kernel": "weight", "scale": "weight", "embedding": "weight"}
 
 
@@ -140,11 +142,8 @@ class TorchBackend:
         return torch_name(parameter)
 
     def export_parameters(self, workload: Workload, params: torch.nn.Module) -> dict[str, np.ndarray]:
-        tensors = dict(params.named_parameters())
-        return {
-            p.name: from_torch_layout(p, tensors[torch_name(p)].detach().cpu().numpy()).copy()
-            for p in workload.parameters()
-        }
+        tensors = {_WRAPPED.sub("", name): tensor for name, tensor in params.named_parameters()}
+        return {p.name: from_torch_layout(p, _on_host(tensors[torch_name(p)])).copy() for p in workload.parameters()}
 
     def import_parameters(
         self, workload: Workload, params: torch.nn.Module, values: Mapping[str, np.ndarray]
@@ -158,7 +157,7 @@ class TorchBackend:
         return params
 
     def export_statistics(self, workload: Workload, params: torch.nn.Module, model_state: Any) -> dict[str, np.ndarray]:
-        buffers = dict(params.named_buffers())
+        buffers = {_WRAPPED.sub("", name): tensor for name, tensor in params.named_buffers()}
         return {s.name: buffers[buffer_name(s)].cpu().numpy().copy() for s in workload.statistics()}
 
     def import_statistics(
@@ -242,6 +241,10 @@ class TorchBackend:
         """Whether ``value`` can be a parameter container in the place of ``like``."""
         return isinstance(value, torch.nn.Module)
 
+    def structure(self, params: torch.nn.Module) -> dict[str, tuple[int, ...]]:
+        """What compiling a model or wrapping it puts in front of its names is left out."""
+        return {_WRAPPED.sub("", name): tuple(p.shape) for name, p in params.named_parameters()}
+
     def versions(self) -> dict[str, str]:
         return {"torch": torch.__version__}
 
@@ -258,6 +261,11 @@ def frozen_statistics(model: torch.nn.Module) -> Iterator[None]:
     finally:
         for layer, momentum in zip(layers, before, strict=True):
             layer.momentum = momentum
+
+
+def _on_host(tensor: torch.Tensor) -> np.ndarray:
+    """numpy has no bfloat16."""
+    return (tensor.detach().float() if tensor.dtype is torch.bfloat16 else tensor.detach()).cpu().numpy()
 
 
 def _to_host(output: Any) -> Any:

@@ -119,7 +119,7 @@ def test_a_file_where_the_folder_should_be(tmp_path):
     [
         (lambda text: text[: len(text) // 2], r"trial.json:\d+: not JSON"),
         (lambda text: text.replace('"digest"', '"digset"', 1), "lacks or does not know a field"),
-        (lambda text: text.replace('"schema_version": 2', '"schema_version": null'), "schema_version is None"),
+        (lambda text: text.replace('"schema_version": 3', '"schema_version": null'), "schema_version is None"),
         (lambda text: text.replace("target_reached", "bored"), "bored"),
         (lambda text: text.replace('"batch_size": 32', '"batch_size": 33'), "another checksum"),
         (lambda text: text.replace('"checksums"', '"csums"'), "does not know a field"),
@@ -166,8 +166,8 @@ def test_a_record_of_the_first_schema_is_read(tmp_path):
 def test_a_record_of_a_later_schema_is_not_taken_for_damage(tmp_path):
     folder = write_trial(tmp_path, record(KEY, ROWS), ROWS)
     path = folder / "trial.json"
-    path.write_text(path.read_text().replace('"schema_version": 2', '"schema_version": 99'))
-    with pytest.raises(StoreError, match="schema_version is 99; this timetrial reads up to 2") as caught:
+    path.write_text(path.read_text().replace('"schema_version": 3', '"schema_version": 99'))
+    with pytest.raises(StoreError, match="schema_version is 99; this timetrial reads up to 3") as caught:
         read_trial(folder)
     assert not isinstance(caught.value, DamagedRecordError)
 

@@ -1,0 +1,128 @@
+"""What a trial claims when it reaches its target: the parameters that did it, kept for a process without the entry."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.data import evaluation_batches
+from harness.frameworks import TrialBackend, load
+from harness.resampling import resampling_of
+from harness.seeds import key_words
+from harness.spec import EvalBatch, Workload
+from harness.task import TrialTask
+from harness.workloads import make_workload
+
+CLAIM_FILE = "claim.npz"
+_PARAMETER, _STATISTIC = "parameter/", "statistic/"
+
+
+class ClaimError(Exception):
+    """The claim is not there, is damaged, or does not hold the workload's parameters."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Verified:
+    """What the claimed parameters reach in a clean process.
+
+    Attributes:
+      value: of the workload's metric on the validation split.
+      wall_sec: of the whole verification.
+      evaluation_cpu_sec: process CPU time of one evaluation of the validation split, compilation apart.
+    """
+
+    value: float
+    wall_sec: float
+    evaluation_cpu_sec: float
+
+
+def workload_of(task: TrialTask, backend: TrialBackend) -> Workload:
+    """The workload of a trial, bound to a framework."""
+    spec, key = task.spec, task.spec.key
+    resampling = resampling_of(key.fold, spec.split_seed)
+    return make_workload(key.workload, spec.scale, task.data_dir, spec.step_hint, resampling).bind(backend)
+
+
+def save_claim(path: Path, workload: Workload, backend: TrialBackend, params: Any, model_state: Any) -> None:
+    """Writes parameters and statistics under their declared names; numbers only, nothing that runs when it is read.
+
+    Raises:
+      OSError: it cannot be written.
+      ClaimError: the model lacks the workload's parameters.
+    """
+    try:
+        arrays = {_PARAMETER + k: v for k, v in backend.export_parameters(workload, params).items()}
+        statistics = backend.export_statistics(workload, params, model_state) if workload.statistics() else {}
+    except (KeyError, AttributeError, TypeError, ValueError) as error:
+        raise ClaimError(f"the model lacks the workload's parameters ({type(error).__name__}: {error})") from error
+    arrays |= {_STATISTIC + k: v for k, v in statistics.items()}
+    arrays = {name: np.asarray(array, np.float32) for name, array in arrays.items()}
+    temporary = path.with_suffix(".part")
+    with temporary.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+    temporary.replace(path)
+
+
+def read_claim(path: Path, workload: Workload) -> tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]]:
+    """Parameters and statistics by declared name.
+
+    Raises:
+      ClaimError: see there.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except FileNotFoundError:
+        raise ClaimError("no parameters were kept when the target was met") from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ClaimError(f"the kept parameters cannot be read: {error}") from None
+    expected = {_PARAMETER + p.name: p.shape for p in workload.parameters()}
+    expected |= {_STATISTIC + s.name: s.shape for s in workload.statistics()}
+    for name, shape in expected.items():
+        if name not in arrays or arrays[name].shape != tuple(shape):
+            found = arrays[name].shape if name in arrays else "nothing"
+            raise ClaimError(f"{name.partition('/')[2]} has the shape {tuple(shape)} in the workload, {found} was kept")
+    parts = (
+        {name.removeprefix(kind): arrays[name] for name in expected if name.startswith(kind)}
+        for kind in (_PARAMETER, _STATISTIC)
+    )
+    return next(parts), next(parts)
+
+
+def verify(task: TrialTask) -> Verified:
+    """Evaluates the claimed parameters anew, without anything of the entry.
+
+    Raises:
+      ClaimError: there is nothing to evaluate.
+    """
+    assert task.claim is not None
+    started = time.perf_counter()
+    backend = load(task.spec.key.framework)
+    backend.set_threads(task.spec.threads)
+    workload = workload_of(task, backend)
+    parameters, statistics = read_claim(task.claim / CLAIM_FILE, workload)
+    params, state = workload.init_model_fn(backend.random_key(key_words(0, 0)))
+    params = backend.import_parameters(workload, params, parameters)
+    if statistics:
+        state = backend.import_statistics(workload, params, state, statistics)
+    arrays = workload.examples("validation")
+    first = next(evaluation_batches(arrays, workload.eval_batch_size))
+    workload.evaluate(_evaluated(workload, backend, params, state, iter([first])))  # compiles
+    before = time.process_time()
+    found = workload.evaluate(
+        _evaluated(workload, backend, params, state, evaluation_batches(arrays, workload.eval_batch_size))
+    )
+    cpu = time.process_time() - before
+    return Verified(found[workload.metric.name], time.perf_counter() - started, cpu)
+
+
+def _evaluated(
+    workload: Workload, backend: TrialBackend, params: Any, state: Any, stored: Iterator[Mapping[str, np.ndarray]]
+) -> Iterator[EvalBatch]:
+    return backend.evaluated(workload, params, state, map(workload.collate, stored))

@@ -1,0 +1,144 @@
+"""Closes a trial's process before the entry's code comes in, and tells the training loop what to look after."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pickle
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from harness.compat.sources import read_sources
+from harness.entry import Entry, load_functions
+from harness.isolation import confine_to, places_of
+from harness.spec import Workload
+from harness.task import TrialTask
+from harness.view import WorkloadView
+from harness.watch import Breach, Watch
+from workloads.cache import root as data_root
+
+_ALLOWED_IMPORTS = ("harness.spec", "harness.interface", "harness.compat")
+_ROOMS = ("harness", "results", "scoring", "workloads")
+T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True)
+class Confinement:
+    """
+    Attributes:
+      watch: looks after an entry's own code; None for a composition, which has none, and in the caller's process.
+      isolation: what the process cannot reach, and by which means.
+      batch_size: as the entry gives it; None where the loop may ask it itself.
+    """
+
+    watch: Watch | None = None
+    isolation: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    batch_size: int | None = None
+
+    def shown(self, workload: Workload) -> Any:
+        """The workload for submission functions."""
+        return WorkloadView(workload, self.watch.report_caller) if self.watch else workload
+
+
+def close_in(
+    task: TrialTask,
+    splits: Mapping[str, Mapping[str, np.ndarray]],
+    report: Callable[[Breach], None],
+    batch_size: Callable[[Any], int],
+) -> Confinement:
+    """Closes the process for good, if it is the trial's own.
+
+    Args:
+      task: the trial.
+      splits: the workload's opened data; where it is read lazily, its folder stays readable.
+      report: is told of every breach, at once.
+      batch_size: of an entry's functions. A function that is given the workload's name runs in a process of its own,
+        so that nothing can keep the name.
+
+    Raises:
+      Exception: whatever ``batch_size`` raises.
+    """
+    if task.folder is None:
+        return Confinement()
+    own = files_of(task.entry)
+    lazy = any(not isinstance(array, np.ndarray) for arrays in splits.values() for array in arrays.values())
+    outputs = [path for path in (task.claim, task.checkpoint.folder if task.checkpoint else None) if path]
+    closed = [*outputs, data_root(task.data_dir)]
+    readable = [path for file in own for path in _without(file, closed)]
+    places = places_of(task.folder, readable, [data_root(task.data_dir)] if lazy else [], outputs)
+    isolation = confine_to(places)
+    if task.entry.kind == "composition":
+        return Confinement(None, isolation)
+    watch = Watch(own, places, report)
+    for message, where in forbidden_imports(task.entry):
+        watch.report(message, where)
+    watch.start()
+    defaults = task.spec.hyperparameters is None
+    size = in_a_fork(lambda: batch_size(load_functions(task.entry, task.spec.key.framework, defaults)))
+    return Confinement(watch, isolation, size)
+
+
+def files_of(entry: Entry) -> tuple[Path, ...]:
+    """An entry's folder where it has one of its own, and its source files elsewhere."""
+    if entry.kind == "composition":
+        return (entry.path,)
+    sources = tuple(read_sources(entry.path).trees)
+    folder = entry.path.parent
+    if entry.path.name != "submission.py":
+        return sources
+    return (folder, *(path for path in sources if folder not in path.parents))
+
+
+def _without(path: Path, closed: Iterable[Path]) -> list[Path]:
+    """The path, or its children that hold nothing of what is closed: results may lie in an entry's folder."""
+    inside = [other for other in closed if path in other.resolve().parents]
+    if not inside:
+        return [path]
+    return [child for child in path.iterdir() if not any(child == o or child in o.resolve().parents for o in inside)]
+
+
+def forbidden_imports(entry: Entry) -> list[tuple[str, str]]:
+    """Imports of timetrial's own modules, which a submission has no business with, and where they stand."""
+    sources = read_sources(entry.path)
+    return [
+        (f"imports {found.module}", f"{found.file.name}:{found.line}")
+        for found in sources.imports
+        if found.top_level in _ROOMS
+        and not sources.layout.owns_top_level(found.top_level)
+        and not any(f"{found.module}.".startswith(f"{name}.") for name in _ALLOWED_IMPORTS)
+        and not (found.module == "harness" and set(found.names) <= {"spec", "interface"})
+    ]
+
+
+def in_a_fork(compute: Callable[[], T]) -> T:
+    """The result of a function, computed in a copy of this process that ends with it.
+
+    Raises:
+      Exception: whatever the function raises.
+      RuntimeError: the copy died.
+    """
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            try:
+                answer: tuple[bool, Any] = (True, compute())
+            except Exception as error:
+                answer = (False, error)
+            with os.fdopen(writer, "wb") as file:
+                file.write(pickle.dumps(answer))
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as file:
+        data = file.read()
+    os.waitpid(child, 0)
+    if not data:
+        raise RuntimeError("the process in which get_batch_size was called died")
+    fine, value = pickle.loads(data)
+    if not fine:
+        raise value
+    return value

@@ -1,0 +1,131 @@
+"""What a submission must leave as it is: the workload, the harness, the framework's functions and its settings."""
+
+from __future__ import annotations
+
+import builtins
+import importlib
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from harness.spec import Workload
+
+Snapshot = Mapping[str, Any]
+
+HARNESS_MODULES = (
+    "harness.clock",
+    "harness.data",
+    "harness.spec",
+    "harness.declarations",
+    "harness.interface",
+    "harness.trial",
+    "harness.seeds",
+    "harness.entry",
+    "harness.claim",
+    "harness.watch",
+)
+FRAMEWORK_MODULES: Mapping[str, tuple[str, ...]] = {
+    "torch": ("torch", "torch.nn.functional", "torch.optim", "harness.frameworks.torch"),
+    "jax": ("jax", "jax.numpy", "jax.nn", "jax.random", "jax.lax", "optax", "harness.frameworks.jax"),
+}
+_OWN_OF_THE_HARNESS = frozenset({"_backend", "metrics_logger", "dropout_rate", "observer"})
+"""Attributes of the workload that its own methods set."""
+
+
+class Member(NamedTuple):
+    """A function, class or constant: its full name, where it is looked up, and its value."""
+
+    label: str
+    namespace: Mapping[str, Any]
+    name: str
+    value: Any
+
+    @property
+    def is_changed(self) -> bool:
+        return self.namespace.get(self.name) is not self.value
+
+
+def members(modules: Iterable[ModuleType]) -> Iterator[Member]:
+    """Callables of modules; of the harness's, constants too and what its classes define."""
+    for module in modules:
+        ours = module.__name__.startswith("harness.")
+        for name, value in list(vars(module).items()):
+            if name.startswith("__") or not (ours or callable(value)):
+                continue
+            yield Member(f"{module.__name__}.{name}", vars(module), name, value)
+            if isinstance(value, type) and value.__module__.startswith("harness."):
+                for key, attribute in list(vars(value).items()):
+                    if callable(attribute) or isinstance(attribute, property):
+                        yield Member(f"{module.__name__}.{name}.{key}", vars(value), key, attribute)
+
+
+def modules_of(names: Iterable[str]) -> list[ModuleType]:
+    return [importlib.import_module(name) for name in names]
+
+
+def foundations() -> list[ModuleType]:
+    """Python's own modules on which clocks and files rest."""
+    return [time, builtins, os]
+
+
+def fixed_parts(framework: str, workload: Workload) -> dict[str, Snapshot]:
+    """By rule of ``timetrial check``: what a submission function must leave as it is."""
+    modules = [*foundations(), *modules_of((*HARNESS_MODULES, *FRAMEWORK_MODULES[framework]))]
+    return {
+        "changes-workload": of_workload(workload),
+        "patches": {member.label: id(member.value) for member in members(modules)},
+        "global-settings": settings(framework),
+    }
+
+
+OF_A_CLASS = " (its class)"
+"""Ends the names of what a workload has from its class."""
+
+
+def of_workload(workload: Workload) -> Snapshot:
+    """The object's attributes and what the harness's classes give it, as values that compare."""
+    mine = {
+        name: (id(value) if isinstance(value, np.ndarray) else repr(value))
+        for name, value in vars(workload).items()
+        if name not in _OWN_OF_THE_HARNESS
+    }
+    classes = {
+        f"{cls.__name__}.{name}{OF_A_CLASS}": id(value)
+        for cls in type(workload).__mro__
+        if cls.__module__.startswith(("harness.", "workloads."))
+        for name, value in vars(cls).items()
+        if not name.startswith("__")
+    }
+    return {**mine, **classes}
+
+
+def settings(framework: str) -> Snapshot:
+    """Of the framework and the process."""
+    return {**_SETTINGS[framework](), "the working directory": Path.cwd()}
+
+
+def _of_torch() -> Snapshot:
+    import torch
+
+    return {
+        "torch's number of threads": torch.get_num_threads(),
+        "torch's default dtype": torch.get_default_dtype(),
+        "torch's default device": torch.get_default_device(),
+        "torch's determinism": torch.are_deterministic_algorithms_enabled(),
+        "torch's gradient mode": torch.is_grad_enabled(),
+        "torch's anomaly detection": torch.is_anomaly_enabled(),
+    }
+
+
+def _of_jax() -> Snapshot:
+    import jax
+
+    return {f"jax.config.{name}": value for name, value in jax.config.values.items()}
+
+
+_SETTINGS: Mapping[str, Callable[[], Snapshot]] = {"torch": _of_torch, "jax": _of_jax}

@@ -1,0 +1,124 @@
+"""What a trial's process may reach: its own folder, its libraries, and nothing of other trials.
+
+First :func:`enter` gives the process a folder of its own, an environment without traces of the user's, and limits.
+When the workload's data is open, and before anything of the entry runs, :func:`confine_to` closes the rest.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import os
+import resource
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from harness.sandbox import confine
+
+OPEN_FILES = 1024
+_KEPT = frozenset(
+    name
+    for line in (
+        "PATH LANG LC_ALL LC_CTYPE TZ PYTHONPATH PYTHONHASHSEED LD_LIBRARY_PATH LD_PRELOAD VIRTUAL_ENV CC CXX",
+        "CUDA_HOME CUDA_PATH CUDA_VISIBLE_DEVICES NVIDIA_VISIBLE_DEVICES XLA_FLAGS TF_CPP_MIN_LOG_LEVEL",
+        "JAX_PLATFORMS JAX_ENABLE_X64 PYTORCH_CUDA_ALLOC_CONF CUBLAS_WORKSPACE_CONFIG KMP_AFFINITY OMP_WAIT_POLICY",
+        "OMP_NUM_THREADS OPENBLAS_NUM_THREADS MKL_NUM_THREADS VECLIB_MAXIMUM_THREADS NUMEXPR_NUM_THREADS",
+    )
+    for name in line.split()
+)
+"""Variables that a trial's process keeps."""
+_OF_ITS_FOLDER = ("HOME", "TMPDIR", "XDG_CACHE_HOME", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
+"""Variables that point into its own folder, so that nothing is left for the next trial."""
+_SYSTEM = ("/usr", "/lib", "/lib64", "/lib32", "/bin", "/sbin", "/etc", "/opt", "/sys", "/dev", "/nix/store")
+_DEVICES = ("/dev/null", "/dev/zero", "/dev/tty", "/dev/kfd", "/dev/dri")
+_LIBRARIES = ("site-packages", "dist-packages")
+_ROOMS = ("harness", "workloads", "submissions")
+_ROOMS_WITH_RESULTS = ("results", "scoring")
+"""Packages beside which results may lie: their modules alone are readable, not their folders."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Places:
+    """Files and folders that a trial's process may read and write; what it may write it may read. Whatever is imported
+    looks through the folders on the path, so their files' names can be listed."""
+
+    readable: tuple[Path, ...]
+    writable: tuple[Path, ...]
+    listable: tuple[Path, ...] = ()
+
+    def may_read(self, path: Path) -> bool:
+        return _is_below(path, self.readable) or self.may_write(path)
+
+    def may_write(self, path: Path) -> bool:
+        return _is_below(path, self.writable)
+
+
+def _is_below(path: Path, folders: Iterable[Path]) -> bool:
+    return any(path == folder or folder in path.parents for folder in folders)
+
+
+def enter(folder: Path) -> None:
+    """Makes ``folder``, which the caller has made and will remove, this process's working, home and temporary
+    directory, and sets limits on open files and core dumps."""
+    os.chdir(folder)
+    clean_environment(folder)
+    tempfile.tempdir = None  # was found before the environment was cleaned
+    for what, most in ((resource.RLIMIT_NOFILE, OPEN_FILES), (resource.RLIMIT_CORE, 0)):
+        _, hard = resource.getrlimit(what)
+        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(what, (most, most))
+
+
+def clean_environment(folder: Path) -> None:
+    """Leaves what libraries need, and points what they would keep at home into ``folder``."""
+    for name in set(os.environ) - _KEPT:
+        del os.environ[name]
+    os.environ |= dict.fromkeys(_OF_ITS_FOLDER, str(folder))
+    os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # compiling elsewhere would be work off the trial's cores
+
+
+def places_of(folder: Path, own: Iterable[Path], data: Iterable[Path], outputs: Iterable[Path]) -> Places:
+    """
+    Args:
+      folder: the process's own.
+      own: the entry's files and folders.
+      data: what the workload still reads from disk.
+      outputs: where the harness writes the trial's checkpoint and claim.
+    """
+    readable = {Path(name) for name in _SYSTEM}
+    readable |= {Path(p) for p in (sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix)}
+    readable |= {Path(p) for p in sysconfig.get_paths().values()}
+    readable |= {path for path in map(Path, sys.path) if path.name in _LIBRARIES}
+    readable |= {Path(p) for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p} - _homes()
+    readable |= {Path("/proc/self"), *(p for p in Path("/proc").glob("*") if not p.name.isdigit())}
+    readable |= {path for room in _ROOMS for path in _folders(room)}
+    readable |= {file for room in _ROOMS_WITH_RESULTS for path in _folders(room) for file in path.glob("*.py")}
+    readable |= {path / "__pycache__" for room in _ROOMS_WITH_RESULTS for path in _folders(room)}
+    readable |= {*data, *own}
+    devices = [*map(Path, _DEVICES), *Path("/dev").glob("nvidia*")]
+    writable = {folder, *outputs, *devices, Path("/proc/self/task"), Path("/proc/self/comm")}
+    listable = {*_homes(), *(path.parent for path in own)}
+    return Places(_resolved(readable), _resolved(writable), _resolved(listable))
+
+
+def _folders(room: str) -> list[Path]:
+    return [Path(path) for path in importlib.import_module(room).__path__]
+
+
+def _homes() -> set[Path]:
+    """Where timetrial's own packages lie: results may lie there too, as in a clone of the repository."""
+    return {path.resolve().parent for room in (*_ROOMS, *_ROOMS_WITH_RESULTS) for path in _folders(room)}
+
+
+def _resolved(paths: Iterable[Path]) -> tuple[Path, ...]:
+    """Absolute, with and without following links; the root would be everything."""
+    found = {path.absolute() for path in paths} | {path.resolve() for path in paths if path.exists()}
+    return tuple(sorted(found - {Path("/")}))
+
+
+def confine_to(places: Places) -> Mapping[str, str]:
+    """Confines this process for good; returns what is confined, and by which means."""
+    return confine(places.readable, places.writable, places.listable)

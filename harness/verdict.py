@@ -1,0 +1,140 @@
+"""What the parent process makes of a finished trial: its own accounts of time, the verification, and the verdict.
+
+A trial's process is not believed on its time: its parent keeps accounts of the phases between its messages, in wall
+time and in CPU time as the system counts it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import psutil
+
+from harness.clock import TIMED
+from harness.declarations import Metric
+from results.record import TrialSpec
+
+TRAINING_PHASES = ("initialise", "train")
+"""What a trial's process says it is doing while its clock runs, and while it sends messages."""
+TIME_SHARE, TIME_SLACK_SEC = 0.05, 3.0
+"""By how much more than the trial's own clock says its training may take by the parent's; the parent reads its clock
+when it finds the time to take a message."""
+UNTIMED_SHARE, UNTIMED_SLACK_SEC, UNTIMED_FACTOR = 0.1, 2.0, 1.5
+"""How much CPU time, as a share of the timed one and in seconds, evaluations may take beyond this multiple of what they
+take in a process without the entry."""
+VALUE_TOLERANCE = 1e-3
+"""By which share of it a verified metric may miss the target: the entry's layout may sum in another order."""
+
+
+class Accounts:
+    """Wall and CPU seconds of a process by phase, as its parent sees them."""
+
+    def __init__(self, pid: int | None) -> None:
+        self._pid = pid
+        self.phase = "setup"
+        self.wall: dict[str, float] = {}
+        self.cpu: dict[str, float] = {}
+        self.evaluations: list[float] = []
+        """CPU seconds of each phase of evaluation."""
+        self.claimed_before: Mapping[str, float] = {}
+        """Seconds by segment that other processes of the trial had spent."""
+        self._since = time.monotonic(), self._read_cpu()
+
+    def _read_cpu(self) -> float:
+        """With that of children that have ended; 0 once the process is gone."""
+        try:
+            times = psutil.Process(self._pid).cpu_times()
+        except psutil.Error:
+            return 0.0
+        return sum(times[:4])
+
+    def enter(self, phase: str) -> None:
+        """Charges what passed since the last phase began to it."""
+        now = time.monotonic(), self._read_cpu()
+        cpu = max(0.0, now[1] - self._since[1])
+        self.wall[self.phase] = self.wall.get(self.phase, 0.0) + now[0] - self._since[0]
+        self.cpu[self.phase] = self.cpu.get(self.phase, 0.0) + cpu
+        if self.phase == "evaluate":
+            self.evaluations.append(cpu)
+        self.phase, self._since = phase, now
+
+    def resumed(self, segments: Mapping[str, float]) -> None:
+        """The process went on from another one's clock: only what passes from here on can be compared."""
+        self.enter(self.phase)
+        self.wall, self.cpu, self.evaluations, self.claimed_before = {}, {}, [], segments
+
+    @property
+    def training_sec(self) -> float:
+        return sum(self.wall.get(phase, 0.0) for phase in TRAINING_PHASES)
+
+    @property
+    def training_cpu_sec(self) -> float:
+        return sum(self.cpu.get(phase, 0.0) for phase in TRAINING_PHASES)
+
+    def claimed_sec(self, segments: Mapping[str, float]) -> float:
+        """What the trial's own clock says of the same phases."""
+        return sum(segments.get(name, 0.0) - self.claimed_before.get(name, 0.0) for name in (*TIMED, "log"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Verification:
+    """How the claim's verification ended: what was found, or why there is nothing (and whether that is the entry's
+    doing)."""
+
+    found: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    refused: str = ""
+    failed: str = ""
+
+
+def time_breach(accounts: Accounts, segments: Mapping[str, float]) -> str:
+    """Why the trial's own clock is not to be believed; empty where it is."""
+    claimed, seen = accounts.claimed_sec(segments), accounts.training_sec
+    if seen <= claimed + TIME_SHARE * seen + TIME_SLACK_SEC:
+        return ""
+    return f"trained for {seen:.1f} s while its own clock says {claimed:.1f} s"
+
+
+def untimed_breach(accounts: Accounts, verified: Mapping[str, float]) -> str:
+    """Whether evaluations did more than evaluate. The first, in which things are loaded and compiled, is left out; the
+    last may evaluate a second split."""
+    later = accounts.evaluations[1:]
+    if not later or not verified:
+        return ""
+    expected = UNTIMED_FACTOR * verified["evaluation_cpu_sec"] * (len(later) + 1)
+    excess = sum(later) - expected
+    if excess <= UNTIMED_SHARE * accounts.training_cpu_sec + UNTIMED_SLACK_SEC:
+        return ""
+    return (
+        f"used {sum(later):.1f} s of CPU time in {len(later)} evaluations, off the clock, which take "
+        f"{verified['evaluation_cpu_sec']:.2f} s each without it"
+    )
+
+
+def claim_breach(spec: TrialSpec, verification: Verification) -> str:
+    """Why the claim does not hold; empty where it does, or where that could not be found out."""
+    if verification.refused:
+        return verification.refused
+    value, target = verification.found.get("value"), spec.validation_target
+    if value is None or target is None:
+        return ""
+    metric = Metric(spec.metric, spec.direction)  # type: ignore[arg-type]
+    slack = VALUE_TOLERANCE * abs(target)
+    if metric.reached(value, target - slack if metric.direction == "maximize" else target + slack):
+        return ""
+    return f"the parameters that it kept reach {spec.metric} {value:.6g}, not the target {target:.6g}"
+
+
+def verdict(
+    spec: TrialSpec, breaches: list[str], accounts: Accounts, outcome: Mapping[str, Any], verification: Verification
+) -> tuple[str, ...]:
+    """All breaches of a trial that ended in an orderly way."""
+    found = [
+        *breaches,
+        time_breach(accounts, outcome["segments"]),
+        claim_breach(spec, verification),
+        untimed_breach(accounts, verification.found),
+    ]
+    return tuple(text for text in found if text)

@@ -1,0 +1,45 @@
+"""The workload as an entry sees it: AlgoPerf's attributes and methods, to be read; nothing by which to tell which
+workload it is, and no way to its data but the input queue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from harness.spec import Workload
+
+IDENTITY: frozenset[str] = frozenset(
+    {"name", "full_name", "variant", "variants", "version", "summary", "data_dir", "scale", "base_settings", "settings"}
+)
+"""Attributes of the workload that say which one it is."""
+DATA = frozenset({"load_split", "examples", "strata", "groups", "resampling", "cache"})
+
+
+class WorkloadView:
+    """Passes reading on to a workload, and reports what an entry must not do with it.
+
+    Raises:
+      AttributeError: for an attribute that is not shown, and for every assignment.
+    """
+
+    __slots__ = ("__report", "__workload")
+
+    def __init__(self, workload: Workload, report: Callable[[str], None]) -> None:
+        object.__setattr__(self, "_WorkloadView__workload", workload)
+        object.__setattr__(self, "_WorkloadView__report", report)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in IDENTITY:
+            self.__report(f"asks which workload it is: workload.{name}")
+            raise AttributeError(f"a submission must work without knowing the workload, so there is no workload.{name}")
+        if name in DATA:
+            self.__report(f"reaches for data beside its input queue: workload.{name}")
+            raise AttributeError(f"a submission gets its data from its input queue, so there is no workload.{name}")
+        return getattr(self.__workload, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self.__report(f"changes the workload: workload.{name}")
+        raise AttributeError(f"workload.{name} cannot be set: keep what you need in optimizer_state")
+
+    def __delattr__(self, name: str) -> None:
+        self.__setattr__(name, None)

@@ -1,0 +1,369 @@
+"""Sees what an entry's code does in a trial's process that it must not do, and says where in its source.
+
+Python's audit events tell of files, connections, processes, raw memory and looks at other code's frames while they
+happen; whose doing it is follows from the frames above. What no event tells of (functions replaced, threads, timers,
+the model's structure) is compared with the state before the entry was loaded, whenever the clock is about to stop.
+A breach is reported at once and disqualifies the trial; nothing is prevented here, see :mod:`harness.isolation`.
+"""
+
+from __future__ import annotations
+
+import _thread
+import contextlib
+import dataclasses
+import gc
+import os
+import signal
+import socket
+import sys
+import sysconfig
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from harness.fixed_parts import (
+    FRAMEWORK_MODULES,
+    HARNESS_MODULES,
+    OF_A_CLASS,
+    Member,
+    foundations,
+    members,
+    modules_of,
+    of_workload,
+)
+from harness.isolation import Places
+from harness.spec import SPLIT_EVENT
+
+if TYPE_CHECKING:
+    from harness.trial import TrainingLoop
+
+
+@dataclasses.dataclass(frozen=True)
+class Breach:
+    """What an entry did that disqualifies its trial, and the file and line where (empty where nobody can tell)."""
+
+    message: str
+    where: str = ""
+
+    @property
+    def text(self) -> str:
+        return f"{self.message} ({self.where})" if self.where else self.message
+
+
+Report = Callable[[Breach], None]
+
+_FRAMES = frozenset({"tb_frame", "gi_frame", "cr_frame", "ag_frame"})
+_BY_THE_CALLER: Mapping[str, str] = {
+    "sys._getframe": "looks at the frames of other code",
+    "sys._current_frames": "looks at the frames of other code",
+    "sys._current_exceptions": "looks at the frames of other code",
+    "gc.get_objects": "looks for objects of other code",
+    "gc.get_referrers": "looks for objects of other code",
+    "gc.get_referents": "looks for objects of other code",
+    "sys.settrace": "traces other code",
+    "sys.setprofile": "traces other code",
+    "sys.addaudithook": "listens to audit events",
+    "exec": "runs code made at run time",
+    "compile": "makes code at run time",
+}
+"""Events that count when the very function which causes them is the entry's: libraries do these things as well."""
+_PROCESSES = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system"})
+_THREAD_EVENT = "_thread.start_new_thread"
+_THREADS = frozenset({_THREAD_EVENT, "_thread.start_joinable_thread"})
+_SOCKETS = frozenset({"socket.__new__", "socket.connect", "socket.bind", "socket.getaddrinfo", "socket.sendto"})
+_FILES = frozenset({"open", "os.listdir", "os.scandir"})
+_CHANGED_FILES = frozenset(
+    {
+        *("os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate", "os.chmod"),
+        *("os.utime", "shutil.rmtree", "shutil.copyfile", "shutil.move", "sqlite3.connect"),
+    }
+)
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_IMPORTER = "<frozen importlib"
+"""Looks into every folder on the path, whoever imports what."""
+_LOOKING_LIBRARIES = (f"{os.sep}inspect.py", f"{os.sep}traceback.py")
+"""Modules of Python's library that look at frames for whoever calls them."""
+
+
+class Watch:
+    """Watches one trial.
+
+    Args:
+      own: the entry's files and folders.
+      places: what the process may read and write.
+      report: is told of each breach once.
+    """
+
+    def __init__(self, own: Iterable[Path], places: Places, report: Report) -> None:
+        self._own = tuple(f"{path}{os.sep}" if path.is_dir() else str(path) for path in own)
+        self._places, self._report = places, report
+        self._told: set[str] = set()
+        self._busy = threading.local()
+        self._library = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), "<frozen"})
+        self._rooms = tuple(str(path) for path in _room_folders())
+        self._pid = os.getpid()
+        self._before = _ProcessState()
+        self._members = list(members([*foundations(), *modules_of(HARNESS_MODULES)]))
+        self._parts: list[Member] = []
+        self._workload: Mapping[str, Any] = {}
+        self._structure: Any = None
+        self.breached = False
+
+    def start(self) -> None:
+        """From now on events are heard; there is no way to stop it."""
+        sys.addaudithook(self._hear)
+        if sys.version_info < (3, 13):  # which tells of threads itself
+            for module, name in ((threading, "_start_new_thread"), (_thread, "start_new_thread")):
+                setattr(module, name, _audited_start(getattr(module, name)))
+
+    def report(self, message: str, where: str = "") -> None:
+        self.breached = True
+        if message not in self._told:
+            self._told.add(message)
+            self._report(Breach(message, where))
+
+    def report_caller(self, message: str) -> None:
+        """As done by the entry's code that is running now."""
+        self._busy.now = True
+        try:
+            caller = self._beyond_libraries(sys._getframe(2))
+        finally:
+            self._busy.now = False
+        if caller:
+            self._tell(message, caller)
+        else:
+            self.report(message)
+
+    # ---- events ----
+
+    def _hear(self, event: str, args: tuple[Any, ...]) -> None:
+        handler = _HANDLERS.get(event)
+        if handler is None or getattr(self._busy, "now", False):
+            return
+        self._busy.now = True
+        try:
+            handler(self, event, args, sys._getframe(1))
+        finally:
+            self._busy.now = False
+
+    def _tell(self, message: str, frame: FrameType) -> None:
+        self.report(message, f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}")
+
+    def _is_entry(self, frame: FrameType) -> bool:
+        return frame.f_code.co_filename.startswith(self._own)
+
+    def _caller(self, frame: FrameType) -> FrameType | None:
+        """The frame itself if it is the entry's, beyond those of Python's own library that look at frames for it."""
+        at: FrameType | None = frame
+        while at is not None and at.f_code.co_filename.endswith(_LOOKING_LIBRARIES):
+            at = at.f_back
+        return at if at is not None and self._is_entry(at) else None
+
+    def _beyond_python(self, frame: FrameType) -> FrameType | None:
+        """The nearest frame outside Python's own library, if it is the entry's."""
+        at: FrameType | None = frame
+        while at is not None and at.f_code.co_filename.startswith(self._library):
+            if "-packages" in at.f_code.co_filename:
+                return None
+            at = at.f_back
+        return at if at is not None and self._is_entry(at) else None
+
+    def _beyond_libraries(self, frame: FrameType) -> FrameType | None:
+        """The nearest frame of timetrial or the entry, if it is the entry's."""
+        at: FrameType | None = frame
+        while at is not None:
+            if self._is_entry(at):
+                return at
+            if at.f_code.co_filename.startswith(self._rooms):
+                return None
+            at = at.f_back
+        return None
+
+    def _on_look(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
+        if caller := self._caller(frame):
+            self._tell(_BY_THE_CALLER[event], caller)
+
+    def _on_attribute(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
+        if args[1] in _FRAMES and (caller := self._caller(frame)):
+            self._tell(_BY_THE_CALLER["sys._getframe"], caller)
+
+    def _on_set_attribute(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
+        owner = getattr(args[0], "__module__", None) or type(args[0]).__module__
+        if str(owner).partition(".")[0] in ("harness", "workloads", "results") and (caller := self._caller(frame)):
+            self._tell(f"changes {args[1]} of an object of {owner}", caller)
+
+    def _on_process(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
+        if caller := self._beyond_python(frame):
+            self._tell("starts a process", caller)
+
+    def _on_thread(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
+        starter = frame.f_back if frame.f_code.co_filename == __file__ else frame
+        if starter is not None and (caller := self._beyond_python(starter)):
+            self._tell("starts a thread", caller)
+
+    def _on_kill(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
+        if args[0] != self._pid and (caller := self._beyond_python(frame)):
+            self._tell(f"sends a signal to process {args[0]}", caller)
+
+    def _on_socket(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
+        if event == "socket.__new__" and args[1] == socket.AF_UNIX:
+            return
+        if caller := self._beyond_python(frame):
+            self._tell("opens a network connection", caller)
+
+    def _on_raw_memory(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
+        if caller := self._beyond_python(frame):
+            self._tell("reaches for raw memory through ctypes", caller)
+
+    def _on_file(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
+        path = _path(args[0] if args else None)
+        if path is None or frame.f_code.co_filename.startswith(_IMPORTER):
+            return
+        writes = event in _CHANGED_FILES or (event == "open" and _is_writing(args))
+        allowed = self._places.may_write(path) if writes else self._places.may_read(path)
+        if not allowed and (caller := self._beyond_libraries(frame)):
+            self._tell(f"{'writes' if writes else 'reads'} {path}", caller)
+
+    def _on_split(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
+        at: FrameType | None = frame
+        while at is not None and at.f_code.co_filename.startswith(self._rooms):
+            at = at.f_back
+        if at is not None and self._is_entry(at):
+            self._tell(f"loads the split {args[0]!r}", at)
+
+    # ---- what no event tells of ----
+
+    def begin(self, loop: TrainingLoop) -> None:
+        """Remembers what must stay as it is from here on."""
+        self._members += members(modules_of(FRAMEWORK_MODULES[loop.spec.key.framework]))
+        self._parts = list(_parts_of(loop))
+        self._workload = of_workload(loop.workload)
+        self._structure = loop.backend.structure(loop.params)
+
+    def inspect(self, loop: TrainingLoop) -> None:
+        """Compares, where the clock is about to stop."""
+        for member in [*self._members, *self._parts]:
+            if member.is_changed:
+                self.report(f"replaces {member.label}")
+        now = of_workload(loop.workload)
+        for name, value in self._workload.items():
+            if not _same(now.get(name), value):
+                self.report(f"changes {name} of the workload")
+        for name in now.keys() - self._workload.keys():
+            if name.endswith(OF_A_CLASS):  # an object's own attributes may be values that it keeps once computed
+                self.report(f"adds {name} to the workload")
+        if loop.backend.structure(loop.params) != self._structure:
+            self.report("changes the model: other parameters, or other shapes")
+        self._busy.now = True
+        try:
+            for message in _ProcessState().beyond(self._before):
+                self.report(message)
+        finally:
+            self._busy.now = False
+
+
+def _audited_start(start: Callable[..., int]) -> Callable[..., int]:
+    def audited(*arguments: Any) -> int:
+        sys.audit(_THREAD_EVENT, *arguments)
+        return start(*arguments)
+
+    return audited
+
+
+class _ProcessState:
+    """What could work while the clock stands: child processes, timers, hooks."""
+
+    def __init__(self) -> None:
+        self.callbacks = list(gc.callbacks)
+        self.handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
+        self.timers = [signal.getitimer(which)[0] for which in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL)]
+        self.timers.append(signal.getitimer(signal.ITIMER_PROF)[0])
+        self.hooks = (sys.gettrace(), sys.getprofile(), threading.gettrace(), threading.getprofile())
+        self.children = _children()
+
+    def beyond(self, before: _ProcessState) -> list[str]:
+        """What is there now and was not before."""
+        found = {
+            "has a process of its own running beside the clock": bool(self.children - before.children),
+            "has set a timer": any(self.timers) and self.timers != before.timers,
+            "has set a signal handler": self.handlers != before.handlers,
+            "has hooked itself into the garbage collection": any(c not in before.callbacks for c in self.callbacks),
+            "traces other code": self.hooks != before.hooks,
+        }
+        return [message for message, holds in found.items() if holds]
+
+
+_HANDLERS: Mapping[str, Callable[[Watch, str, tuple[Any, ...], FrameType], None]] = {
+    **dict.fromkeys(_BY_THE_CALLER, Watch._on_look),
+    "object.__getattr__": Watch._on_attribute,
+    "object.__setattr__": Watch._on_set_attribute,
+    **dict.fromkeys(_PROCESSES, Watch._on_process),
+    **dict.fromkeys(_THREADS, Watch._on_thread),
+    "os.kill": Watch._on_kill,
+    **dict.fromkeys(_SOCKETS, Watch._on_socket),
+    **dict.fromkeys(("ctypes.dlopen", "ctypes.addressof", "ctypes.string_at", "ctypes.cdata"), Watch._on_raw_memory),
+    **dict.fromkeys((*_FILES, *_CHANGED_FILES), Watch._on_file),
+    SPLIT_EVENT: Watch._on_split,
+}
+
+
+def _parts_of(loop: TrainingLoop) -> list[Member]:
+    """The attributes of the loop, its clock and its queue that training never sets."""
+    fixed: tuple[tuple[str, Any, tuple[str, ...]], ...] = (
+        ("loop", loop, ("spec", "task", "send", "clock", "backend", "workload", "functions", "queue", "checkpoints")),
+        ("clock", loop.clock, ("_read_wall", "_read_cpu", "_wall")),
+        ("queue", loop.queue, ("_seed", "_batch_size", "_augment", "_arrays", "_place", "_shuffle_run")),
+        *((f"split {name}", arrays, tuple(arrays)) for name, arrays in loop.splits.items()),
+    )
+    found = []
+    for label, owner, names in fixed:
+        namespace = owner if isinstance(owner, Mapping) else vars(owner)
+        found += [Member(f"{name} of the {label}", namespace, name, namespace[name]) for name in names]
+    own = vars(type(loop))
+    return found + [Member(f"{name} of the loop's class", own, name, value) for name, value in own.items()]
+
+
+def _children() -> set[int]:
+    """Processes that this one started and has not waited for, by number; orphans among their own are counted here too,
+    see :func:`harness.worker.take_place`."""
+    lists = list(Path("/proc/self/task").glob("*/children"))
+    if not lists:  # not Linux
+        return {child.pid for child in psutil.Process().children(recursive=True)}
+    found = set()
+    for path in lists:
+        with contextlib.suppress(OSError):
+            found |= {int(word) for word in path.read_text().split()}
+    return found
+
+
+def _room_folders() -> list[Path]:
+    import harness
+    import results
+    import submissions
+    import workloads
+
+    return [Path(path) for package in (harness, results, submissions, workloads) for path in package.__path__]
+
+
+def _same(a: Any, b: Any) -> bool:
+    return a is b or bool(a == b)
+
+
+def _path(value: Any) -> Path | None:
+    """Absolute, without following links; None for open files, which are numbers."""
+    if isinstance(value, bytes):
+        value = os.fsdecode(value)
+    if not isinstance(value, str | os.PathLike):
+        return None
+    return Path(os.path.abspath(os.fspath(value)))  # noqa: PTH100 (Path.absolute keeps "..")
+
+
+def _is_writing(args: tuple[Any, ...]) -> bool:
+    mode, flags = (*args[1:3], None, None)[:2]
+    if isinstance(mode, str):
+        return any(letter in mode for letter in "wax+")
+    return isinstance(flags, int) and bool(flags & _WRITING)

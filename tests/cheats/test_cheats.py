@@ -1,0 +1,163 @@
+"""Every cheat in ``entries/`` is disqualified, with evidence; honest entries of many kinds are not.
+
+A cheat is a file there, built on an honest entry beside it. Its constant ``CAUGHT`` says what the record must tell
+(a regular expression); ``TARGET`` sets another accuracy than the usual one. ``DATA`` and ``OUT`` in a source stand for
+the data directory and the results folder.
+"""
+
+import ast
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from harness.run import run
+from harness.spec import Target
+from harness.suite import Request
+from results.record import StopReason
+from results.store import find_trials, read_evaluations, read_trial
+
+ENTRIES = Path(__file__).with_name("entries")
+CHEATS = sorted(path.stem for path in ENTRIES.glob("*.py") if not path.stem.startswith("honest"))
+PREVENTED = {"shared_memory", "more_cores"}
+"""What the kernel refuses makes the cheat fail; there is nothing to disqualify it for."""
+
+
+def constants(path):
+    assigned = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Assign)]
+    return {n.targets[0].id: n.value.value for n in assigned if isinstance(n.value, ast.Constant)}
+
+
+def go(out, entry, studies=1, target=0.75):
+    with pytest.MonkeyPatch.context() as patch, Path(os.devnull).open("w") as sink:
+        patch.setattr("harness.spec.Workload._declared_target", lambda self: Target(target, 0.7))
+        request = Request(("mnist",), ((str(entry), None),), ruleset="self_tuning", studies=studies, trials=1)
+        summary = run(request, out, console=Console(file=sink))
+    return summary, [(read_trial(folder), read_evaluations(folder)) for folder in find_trials(out)]
+
+
+def put(name, folder, out, data_dir):
+    """The entry's file with what it is built on, in a folder of its own."""
+    folder.mkdir()
+    for path in ENTRIES.glob("honest*.py"):
+        shutil.copy(path, folder)
+    source = (ENTRIES / f"{name}.py").read_text()
+    (folder / f"{name}.py").write_text(source.replace('"DATA"', repr(str(data_dir))).replace('"OUT/', f'"{out}/'))
+    return folder / f"{name}.py"
+
+
+@pytest.mark.parametrize("name", CHEATS)
+def test_the_cheat_is_caught(name, tmp_path, data_dir):
+    told = constants(ENTRIES / f"{name}.py")
+    entry = put(name, tmp_path / "entry", tmp_path / "out", data_dir)
+    summary, [(record, _)] = go(tmp_path / "out", entry, target=told.get("TARGET", 0.75))
+    expected = StopReason.CRASHED if name in PREVENTED else StopReason.DISQUALIFIED
+    assert (record.stop_reason, summary.failed) == (expected, 1), record.stop_detail
+    assert record.crossing is None
+    assert re.search(told["CAUGHT"], record.stop_detail), record.stop_detail
+    if expected is StopReason.DISQUALIFIED:
+        assert record.breaches and all(text in record.stop_detail for text in record.breaches)
+
+
+def test_there_are_enough_cheats():
+    assert len(CHEATS) >= 20
+
+
+@pytest.mark.parametrize("framework", ["torch", "jax"])
+def test_what_cheats_are_built_on_is_honest(framework, tmp_path, data_dir):
+    entry = put(f"honest_{framework}", tmp_path / "entry", tmp_path / "out", data_dir)
+    _, [(record, rows)] = go(tmp_path / "out", entry)
+    assert (record.stop_reason, record.breaches) == (StopReason.TARGET_REACHED, ())
+    assert record.verified["value"] == pytest.approx(rows[-1]["validation/accuracy"], abs=1e-6)
+
+
+BUSY = """
+import collections
+import dataclasses
+import inspect
+import json
+import logging
+import threading
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import honest_torch as honest
+from honest_torch import *
+
+SETTINGS = json.loads(Path(__file__).with_name("settings.json").read_text())
+Pair = collections.namedtuple("Pair", "left right")
+LOCK = threading.Lock()
+
+@dataclasses.dataclass
+class Statistics:
+    seen: int = 0
+
+STATISTICS = Statistics()
+
+def init_optimizer_state(workload, model_params, model_state, hyperparameters, rng):
+    assert "params" in inspect.signature(workload.model_fn).parameters
+    assert workload.step_hint > 0 and workload.num_train_examples > 0 and workload.loss_type is not None
+    model_params.register_forward_hook(lambda *_: setattr(STATISTICS, "seen", STATISTICS.seen + 1))
+    return {"optimizer": torch.optim.Adam(model_params.parameters(), lr=SETTINGS["rate"])}
+
+def update_params(**arguments):
+    if arguments["global_step"] % 100 == 0:
+        logging.getLogger("mine").warning("step %d", arguments["global_step"])
+        warnings.warn("a word", stacklevel=2)
+        np.random.randn(3)
+        Pair(1, 2)
+    with LOCK:
+        return honest.update_params(**arguments)
+"""
+
+COMPILED = """
+import torch
+
+import honest_torch as honest
+from honest_torch import *
+
+@torch.compile
+def scaled(x):
+    return torch.sin(x) * 2
+
+def update_params(**arguments):
+    scaled(torch.ones(3))
+    return honest.update_params(**arguments)
+"""
+
+
+@pytest.mark.parametrize("source", [BUSY, COMPILED], ids=["busy", "compiled"])
+def test_what_honest_entries_do_is_no_breach(source, tmp_path, data_dir):
+    """Logging, hooks that only look, a file of its own, generated classes, compiled functions, warnings."""
+    folder = put("honest_torch", tmp_path / "entry", tmp_path / "out", data_dir).parent
+    (folder / "submission.py").write_text(source)
+    (folder / "settings.json").write_text('{"rate": 0.001}')
+    _, [(record, _)] = go(tmp_path / "out", folder)
+    assert (record.stop_reason, record.breaches) == (StopReason.TARGET_REACHED, ()), record.stop_detail
+
+
+REMEMBERS = """
+from honest_torch import *
+
+NAMES = []
+
+def get_batch_size(workload_name):
+    NAMES.append(workload_name)
+    return 32
+
+def init_optimizer_state(workload, model_params, model_state, hyperparameters, rng):
+    return {"optimizer": torch.optim.Adam(model_params.parameters(), lr=1e-3 if not NAMES else float("nan"))}
+"""
+
+
+def test_the_name_that_get_batch_size_is_given_is_not_kept(tmp_path, data_dir):
+    folder = put("honest_torch", tmp_path / "entry", tmp_path / "out", data_dir).parent
+    (folder / "submission.py").write_text(REMEMBERS)
+    _, [(record, _)] = go(tmp_path / "out", folder)
+    assert (record.stop_reason, record.batch_size) == (StopReason.TARGET_REACHED, 32), record.stop_detail
