@@ -18,7 +18,7 @@ from typing import Any
 from results.evaluations import Goal, Hit, find_hit, read_columns
 from results.irregularities import Irregularities
 from results.places import Place, find_places
-from results.record import CLOCKS, CPU, STEPS, WALL, TrialRecord
+from results.record import CLOCKS, CPU, STEPS, WALL, StopReason, TrialRecord
 from results.store import (
     EVALUATIONS_FILE,
     HPARAMS_FILE,
@@ -105,6 +105,15 @@ def read_place(place: Place, goal: Goal, record: TrialRecord | None, odd: Irregu
     columns = _evaluations(path, place, goal, odd)
     values = columns.get(goal.column, [])
     hit = find_hit(columns, goal) if values else None
+    if record is not None and record.stop_reason is StopReason.DISQUALIFIED:
+        hit = None
+        odd.add(
+            "disqualified",
+            f"{record.stop_detail}; the trial counts as a miss",
+            submission=place.submission,
+            workload=place.workload,
+            where=str(place.folder),
+        )
     if record is not None:
         _compare_with_record(place, hit, record, odd)
         if record.disturbed:
