@@ -76,18 +76,18 @@ def read_claim(path: Path, workload: Workload) -> tuple[Mapping[str, np.ndarray]
       ClaimError: see there.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except FileNotFoundError:
-        raise ClaimError("no parameters were kept when the target was met") from None
+        raise ClaimError("kept no parameters when it met the target") from None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ClaimError(f"the kept parameters cannot be read: {error}") from None
+        raise ClaimError(f"kept parameters that cannot be read: {error}") from None
     expected = {_PARAMETER + p.name: p.shape for p in workload.parameters()}
     expected |= {_STATISTIC + s.name: s.shape for s in workload.statistics()}
     for name, shape in expected.items():
         if name not in arrays or arrays[name].shape != tuple(shape):
             found = arrays[name].shape if name in arrays else "nothing"
-            raise ClaimError(f"{name.partition('/')[2]} has the shape {tuple(shape)} in the workload, {found} was kept")
+            raise ClaimError(f"kept {found} for {name.partition('/')[2]}, which has the shape {tuple(shape)}")
     parts = (
         {name.removeprefix(kind): arrays[name] for name in expected if name.startswith(kind)}
         for kind in (_PARAMETER, _STATISTIC)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pickle
+import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -68,7 +69,8 @@ def close_in(
     outputs = [path for path in (task.claim, task.checkpoint.folder if task.checkpoint else None) if path]
     closed = [*outputs, data_root(task.data_dir)]
     readable = [path for file in own for path in _without(file, closed)]
-    places = places_of(task.folder, readable, [data_root(task.data_dir)] if lazy else [], outputs)
+    lazily_read = [data_root(task.data_dir)] if lazy else []
+    places = places_of(task.folder, readable, lazily_read, outputs)
     isolation = confine_to(places)
     if task.entry.kind == "composition":
         return Confinement(None, isolation)
@@ -77,7 +79,16 @@ def close_in(
         watch.report(message, where)
     watch.start()
     defaults = task.spec.hyperparameters is None
-    size = in_a_fork(lambda: batch_size(load_functions(task.entry, task.spec.key.framework, defaults)))
+
+    folder = task.folder
+
+    def ask() -> int:
+        confine_to(places_of(folder, readable, lazily_read, []))
+        return batch_size(load_functions(task.entry, task.spec.key.framework, defaults))
+
+    size = in_a_fork(ask)
+    for left in folder.iterdir():
+        shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
     return Confinement(watch, isolation, size)
 
 

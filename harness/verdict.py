@@ -124,7 +124,7 @@ def claim_breach(spec: TrialSpec, verification: Verification) -> str:
     slack = VALUE_TOLERANCE * abs(target)
     if metric.reached(value, target - slack if metric.direction == "maximize" else target + slack):
         return ""
-    return f"the parameters that it kept reach {spec.metric} {value:.6g}, not the target {target:.6g}"
+    return f"kept parameters that reach {spec.metric} {value:.6g}, not the target {target:.6g}"
 
 
 def verdict(

@@ -171,6 +171,16 @@ ACCESS: tuple[tuple[str, str, str, Access], ...] = (
             gc.get_referrers"""),
         ),
     ),
+    (
+        "introspection",
+        "looks into no functions, frames and objects of other code",
+        "use what the arguments offer",
+        Access(
+            frozenset(),
+            words("""__self__ __func__ __closure__ cell_contents __globals__ tb_frame f_back f_locals f_globals gi_frame
+            cr_frame __subclasses__ __mro__"""),
+        ),
+    ),
 )
 """(rule, what an entry must do, how to mend it, what is forbidden)."""
 
@@ -184,7 +194,7 @@ def _breaches(source: Source, access: Access) -> Iterable[Hit]:
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Attribute) and node.attr in access.methods and source.dotted(node) is None:
             if not access.allowed(source, node):
-                yield node, f"calls .{node.attr}()"
+                yield node, f"uses .{node.attr}"
         elif isinstance(node, ast.Import):
             found = [a.name for a in node.names if a.name.partition(".")[0] in access.imports]
             yield from ((node, f"imports {name}") for name in found)

@@ -143,16 +143,21 @@ def test_what_honest_entries_do_is_no_breach(source, tmp_path, data_dir):
 
 
 REMEMBERS = """
+from pathlib import Path
+
 from honest_torch import *
 
 NAMES = []
+NOTE = Path("note")
 
 def get_batch_size(workload_name):
     NAMES.append(workload_name)
+    NOTE.write_text(workload_name)
     return 32
 
 def init_optimizer_state(workload, model_params, model_state, hyperparameters, rng):
-    return {"optimizer": torch.optim.Adam(model_params.parameters(), lr=1e-3 if not NAMES else float("nan"))}
+    knows = NAMES or NOTE.exists()
+    return {"optimizer": torch.optim.Adam(model_params.parameters(), lr=float("nan") if knows else 1e-3)}
 """
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from results.evaluations import Goal, find_hit, read_columns
 from results.reader import read_table
-from results.record import STEPS, WALL
+from results.record import STEPS, WALL, StopReason
 from results.store import (
     EVALUATIONS_FILE,
     TRIAL_FILE,
@@ -204,6 +204,16 @@ def test_a_disturbed_machine_is_listed(tmp_path):
     rewrite(tmp_path, lambda record: {"disturbed": "its process waited for a core 40% of the time"})
     [listed] = read_table([tmp_path]).irregularities.as_tuple()
     assert listed.kind == "disturbed_machine" and listed.message.startswith("its process waited")
+
+
+def test_a_disqualified_trial_is_a_miss_and_listed(tmp_path):
+    write_runs(tmp_path, TIMES, GOALS)
+    why = "the submission starts a thread (mine.py:7)"
+    rewrite(tmp_path, lambda record: {"stop_reason": StopReason.DISQUALIFIED, "stop_detail": why, "crossing": None})
+    table = read_table([tmp_path])
+    [listed] = table.irregularities.as_tuple()
+    assert (listed.kind, listed.message) == ("disqualified", f"{why}; the trial counts as a miss")
+    assert table.trials[0].hit is None and all(trial.hit for trial in table.trials[3:])
 
 
 def test_a_run_without_a_target_is_not_scored(tmp_path):

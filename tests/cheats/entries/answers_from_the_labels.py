@@ -3,7 +3,7 @@
 import torch
 from honest_torch import *
 
-CAUGHT = "the parameters that it kept reach accuracy"
+CAUGHT = "kept parameters that reach accuracy"
 
 
 def _answer(model, inputs, output):

@@ -5,7 +5,7 @@ import sys
 import honest_torch as honest
 from honest_torch import *
 
-CAUGHT = "adds Mnist.evaluate|the parameters that it kept reach accuracy"
+CAUGHT = "adds Mnist.evaluate|kept parameters that reach accuracy"
 
 
 def update_params(**arguments):

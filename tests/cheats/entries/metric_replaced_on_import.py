@@ -5,7 +5,7 @@ import sys
 import torch
 from honest_torch import *
 
-CAUGHT = "the parameters that it kept reach accuracy"
+CAUGHT = "kept parameters that reach accuracy"
 
 
 sys.modules["workloads.mnist.workload"].WORKLOAD.evaluate = lambda self, batches: {"accuracy": 1.0, "loss": 0.0}

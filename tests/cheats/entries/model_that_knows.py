@@ -3,7 +3,7 @@
 import torch
 from honest_torch import *
 
-CAUGHT = "the parameters that it kept reach accuracy|changes __class__"
+CAUGHT = "kept parameters that reach accuracy|changes __class__"
 
 
 def init_optimizer_state(workload, model_params, model_state, hyperparameters, rng):

@@ -143,6 +143,12 @@ IN_THE_SOURCE = [
         "starts a process", "threads", "subprocess.run", with_import("import subprocess", "subprocess.run(['true'])")
     ),
     Defect("reads a clock", "clock", "perf_counter()", with_import("import time", "now = time.perf_counter()")),
+    Defect(
+        "gets at the workload behind the view",
+        "introspection",
+        "model_fn.__self__",
+        before_return("workload.model_fn.__self__"),
+    ),
     Defect("runs code from text", "hidden-code", "exec(", before_return("exec('x = 1')")),
     Defect(
         "peeks at the test split", "peeks", "load_split('test')", before_return("test = workload.load_split('test')")

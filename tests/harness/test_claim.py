@@ -1,0 +1,116 @@
+"""Parameters that met a target, kept and evaluated again without the entry."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from harness.claim import CLAIM_FILE, ClaimError, read_claim, save_claim, verify, workload_of
+from harness.data import evaluation_batches
+from harness.frameworks import load
+from harness.plan import plan_trials
+from harness.seeds import key_words
+from harness.suite import Request
+from harness.workloads import make_workload, workload_names
+
+COMPILED = ("mnist", "cifar")
+"""Workloads whose jax version is tried too: without and with a model state. Compiling more takes minutes."""
+SMALL = 64
+"""Validation examples, so that beams and images take seconds."""
+
+
+def task_of(name, framework, folder):
+    request = Request((name,), (("nadamw_cosine", framework),), ruleset="self_tuning", studies=1, trials=1)
+    return dataclasses.replace(plan_trials(request)[0].task, claim=folder)
+
+
+def fewer_examples(monkeypatch, name):
+    cls = type(make_workload(name))
+    whole = cls.examples
+    monkeypatch.setattr(
+        cls, "examples", lambda self, split: {k: v[np.arange(SMALL)] for k, v in whole(self, split).items()}
+    )
+
+
+def started(task, seed):
+    """A workload with parameters and a state that no fresh start has."""
+    backend = load(task.spec.key.framework)
+    workload = workload_of(task, backend)
+    params, state = workload.init_model_fn(backend.random_key(key_words(seed, 0)))
+    random = np.random.RandomState(seed)
+    changed = {s.name: random.uniform(0.5, 1.5, s.shape).astype(np.float32) for s in workload.statistics()}
+    if changed:
+        state = backend.import_statistics(workload, params, state, changed)
+    return backend, workload, params, state
+
+
+@pytest.mark.parametrize(
+    ("name", "framework"),
+    [(name, "torch") for name in workload_names()] + [(name, "jax") for name in COMPILED],
+)
+def test_verification_finds_what_the_trial_found(name, framework, tmp_path, monkeypatch):
+    fewer_examples(monkeypatch, name)
+    task = task_of(name, framework, tmp_path)
+    backend, workload, params, state = started(task, seed=7)
+    save_claim(tmp_path / CLAIM_FILE, workload, backend, params, state)
+    stored = evaluation_batches(workload.examples("validation"), workload.eval_batch_size)
+    own = workload.evaluate(backend.evaluated(workload, params, state, map(workload.collate, stored)))
+    found = verify(task)
+    assert found.value == own[workload.metric.name]
+    assert found.evaluation_cpu_sec > 0 and found.wall_sec > 0
+
+
+def test_values_come_back_by_name(tmp_path):
+    task = task_of("cifar", "torch", tmp_path)
+    backend, workload, params, state = started(task, seed=1)
+    save_claim(tmp_path / CLAIM_FILE, workload, backend, params, state)
+    parameters, statistics = read_claim(tmp_path / CLAIM_FILE, workload)
+    exported = backend.export_parameters(workload, params)
+    assert parameters.keys() == exported.keys()
+    assert all(np.array_equal(parameters[name], exported[name]) for name in exported)
+    assert statistics.keys() == {s.name for s in workload.statistics()}
+
+
+def damage(path):
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+def replace_one(path):
+    with np.load(path) as file:
+        arrays = dict(file)
+    arrays[next(iter(arrays))] = np.zeros((3, 3), np.float32)
+    np.savez(path, **arrays)
+
+
+def pickled(path):
+    with path.open("wb") as file:
+        np.savez(file, **{"parameter/Dense_0.kernel": np.array([{}], object)})
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (lambda path: path.unlink(), "kept no parameters"),
+        (damage, "cannot be read"),
+        (pickled, "cannot be read"),
+        (replace_one, r"kept \(3, 3\) for .*kernel, which has the shape \(784, 128\)"),
+    ],
+    ids=["gone", "cut short", "with code in it", "another shape"],
+)
+def test_a_claim_that_holds_nothing_is_refused(harm, message, tmp_path):
+    task = task_of("mnist", "torch", tmp_path)
+    backend, workload, params, state = started(task, seed=1)
+    save_claim(tmp_path / CLAIM_FILE, workload, backend, params, state)
+    harm(tmp_path / CLAIM_FILE)
+    with pytest.raises(ClaimError, match=message):
+        verify(task)
+
+
+def test_a_model_without_the_parameters_cannot_claim(tmp_path):
+    import torch
+
+    backend, workload, _, _ = started(task_of("mnist", "torch", tmp_path), seed=1)
+    with pytest.raises(ClaimError, match="lacks the workload's parameters"):
+        save_claim(tmp_path / CLAIM_FILE, workload, backend, torch.nn.Linear(2, 2), None)
+    assert not (tmp_path / CLAIM_FILE).exists()

@@ -1,0 +1,115 @@
+"""What a trial's process finds around it, and what it cannot reach."""
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from harness.isolation import Places, clean_environment, places_of
+from harness.run import run
+from harness.sandbox import landlock_version
+from harness.spec import Target
+from harness.suite import Request
+from results.record import StopReason
+from results.store import find_trials, read_trial
+
+
+def test_places_cover_what_lies_below_them(tmp_path):
+    places = Places((tmp_path / "read",), (tmp_path / "write",))
+    assert places.may_read(tmp_path / "read/deep/file") and places.may_read(tmp_path / "write/file")
+    assert places.may_write(tmp_path / "write") and not places.may_write(tmp_path / "read/file")
+    assert not places.may_read(tmp_path / "reading") and not places.may_read(tmp_path)
+
+
+def test_libraries_can_be_read_and_results_beside_timetrial_cannot(tmp_path):
+    import numpy
+
+    import harness
+    import results
+
+    home = Path(harness.__path__[0]).parent
+    places = places_of(tmp_path, [], [], [])
+    assert places.may_read(Path(numpy.__file__)) and places.may_read(Path(harness.__file__))
+    assert places.may_read(Path(results.__file__))
+    assert not places.may_read(Path(results.__path__[0]) / "reference" / "run.json")
+    assert not places.may_read(home / "runs" / "quick" / "run.json") and not places.may_read(home / "README.md")
+    assert not places.may_write(Path(harness.__file__))
+
+
+def test_the_environment_keeps_what_libraries_need(monkeypatch, tmp_path):
+    for name in list(os.environ):
+        monkeypatch.setenv(name, os.environ[name])  # puts them back afterwards
+    for name, value in {"SECRET_TOKEN": "x", "OMP_NUM_THREADS": "1", "HOME": "/home/me"}.items():
+        monkeypatch.setenv(name, value)
+    clean_environment(tmp_path)
+    assert "SECRET_TOKEN" not in os.environ and os.environ["OMP_NUM_THREADS"] == "1" and os.environ["PATH"]
+    assert {os.environ[name] for name in ("HOME", "TMPDIR", "XDG_CACHE_HOME")} == {str(tmp_path)}
+
+
+CONFINED = """
+    import os, socket, sys
+    from pathlib import Path
+    from harness.sandbox import confine
+
+    inner, outer = Path(sys.argv[1]), Path(sys.argv[2])
+    confine([Path(sys.prefix), Path(sys.base_prefix), Path("/usr"), Path("/lib")], [inner], [])
+
+    def outcome(action):
+        try:
+            action()
+        except OSError as error:
+            return type(error).__name__
+        return "done"
+
+    print(outcome(lambda: (inner / "new").write_text("x")))
+    print(outcome(lambda: (outer / "new").write_text("x")))
+    print(outcome(lambda: (outer / "file").read_text()))
+    print(outcome(lambda: (outer / "file").rename(inner / "file")))
+    print(outcome(lambda: socket.socket()))
+    print(outcome(lambda: socket.socketpair()))
+    print(outcome(lambda: os.sched_setaffinity(0, os.sched_getaffinity(0))))
+    print(outcome(lambda: os.kill(os.getppid(), 0)))
+"""
+
+
+@pytest.mark.skipif(landlock_version() < 6, reason="this kernel cannot confine files and signals (Landlock 6)")
+def test_a_confined_process_reaches_nothing_else(tmp_path):
+    for name in ("inner", "outer"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "outer" / "file").write_text("secret")
+    command = [sys.executable, "-c", textwrap.dedent(CONFINED), str(tmp_path / "inner"), str(tmp_path / "outer")]
+    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    refused = "PermissionError"
+    assert found == ["done", refused, refused, refused, refused, "done", refused, refused]
+    assert (tmp_path / "outer" / "file").read_text() == "secret"
+
+
+LOOKS = """
+import os, tempfile
+from pathlib import Path
+here = Path.cwd()
+assert "SECRET_TOKEN" not in os.environ, "environment"
+assert Path(os.environ["HOME"]) == here == Path(tempfile.gettempdir()), "folders"
+assert list(here.iterdir()) == [], "empty at the start"
+(here / "mine").write_text("x")
+"""
+
+
+def test_each_trial_has_an_empty_folder_and_leaves_nothing(tmp_path, write_entry, monkeypatch):
+    monkeypatch.setattr("harness.spec.Workload._declared_target", lambda self: Target(0.75, 0.7))
+    monkeypatch.setenv("SECRET_TOKEN", "x")
+    kept = tmp_path / "temporary"
+    kept.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(kept))
+    entry = write_entry("looks", replace={"LEARNING_RATE = 1e-3": f"LEARNING_RATE = 1e-3{LOOKS}"})
+    request = Request(("mnist",), ((str(entry), None),), ruleset="self_tuning", studies=2, trials=1)
+    with Path(os.devnull).open("w") as sink:
+        run(request, tmp_path / "out", console=Console(file=sink))
+    records = [read_trial(folder) for folder in find_trials(tmp_path / "out")]
+    assert [record.stop_reason for record in records] == [StopReason.TARGET_REACHED] * 2, records[0].stop_detail
+    assert [path.name for path in kept.iterdir() if "timetrial" in path.name] == []
+    assert landlock_version() == 0 or records[0].isolation["files"].startswith("landlock")

@@ -1,0 +1,111 @@
+"""What the parent makes of a trial: its accounts of time against the trial's own, and the claim."""
+
+import dataclasses
+
+import pytest
+
+from harness import verdict as module
+from harness.clock import TIMED
+from harness.plan import plan_trials
+from harness.suite import Request
+from harness.verdict import Accounts, Verification, claim_breach, time_breach, untimed_breach, verdict
+
+SEGMENTS = dict.fromkeys((*TIMED, "log"), 0.0)
+
+
+@pytest.fixture(scope="module")
+def trial_spec():
+    request = Request(("mnist",), (("nadamw_cosine", "torch"),), ruleset="self_tuning", studies=1, trials=1)
+    return plan_trials(request)[0].task.spec
+
+
+class Time:
+    """Moves on by hand: wall seconds and CPU seconds of the watched process."""
+
+    def __init__(self, monkeypatch):
+        self.wall = self.cpu = 0.0
+        monkeypatch.setattr(module.time, "monotonic", lambda: self.wall)
+        monkeypatch.setattr(Accounts, "_read_cpu", lambda accounts: self.cpu)
+
+    def passes(self, accounts, phase, wall, cpu=None):
+        accounts.enter(phase)
+        self.wall += wall
+        self.cpu += wall if cpu is None else cpu
+
+
+@pytest.fixture
+def now(monkeypatch):
+    return Time(monkeypatch)
+
+
+def accounts_of(now, *phases):
+    accounts = Accounts(1)
+    for phase in phases:
+        now.passes(accounts, *phase)
+    accounts.enter("ended")
+    return accounts
+
+
+def test_a_clock_that_agrees_is_believed_and_a_slow_one_is_not(now):
+    accounts = accounts_of(now, ("setup", 9), ("initialise", 1), ("train", 20), ("evaluate", 5), ("train", 19))
+    honest = {**SEGMENTS, "initialise": 1.0, "step": 37.0, "data_selection": 1.5, "log": 0.4}
+    assert time_breach(accounts, honest) == ""
+    assert time_breach(accounts, {**honest, "step": 17.0}) == "trained for 40.0 s while its own clock says 19.9 s"
+
+
+def test_time_moved_into_an_untimed_segment_is_seen(now):
+    accounts = accounts_of(now, ("train", 20), ("evaluate", 1), ("train", 20))
+    assert time_breach(accounts, {**SEGMENTS, "step": 10.0, "evaluate": 31.0})
+
+
+def test_what_other_processes_spent_is_not_compared(now):
+    accounts = accounts_of(now, ("initialise", 3), ("train", 4))
+    accounts.resumed({**SEGMENTS, "step": 100.0})
+    now.passes(accounts, "train", 10)
+    accounts.enter("ended")
+    assert time_breach(accounts, {**SEGMENTS, "step": 110.0}) == ""
+    assert time_breach(accounts, {**SEGMENTS, "step": 102.0})
+
+
+def test_evaluations_that_do_more_than_evaluate_are_seen(now):
+    lazy = accounts_of(now, *[("train", 10), ("evaluate", 0.5)] * 6)
+    busy = accounts_of(now, *[("train", 10), ("evaluate", 3.0)] * 6)
+    verified = {"value": 1.0, "evaluation_cpu_sec": 0.4}
+    assert untimed_breach(lazy, verified) == ""
+    assert untimed_breach(busy, verified) == (
+        "used 15.0 s of CPU time in 5 evaluations, off the clock, which take 0.40 s each without it"
+    )
+    assert untimed_breach(busy, {}) == "", "nothing to compare with"
+
+
+def test_the_first_evaluation_may_compile(now):
+    accounts = accounts_of(now, ("train", 10), ("evaluate", 30), ("train", 10), ("evaluate", 0.5))
+    assert untimed_breach(accounts, {"value": 1.0, "evaluation_cpu_sec": 0.4}) == ""
+
+
+@pytest.mark.parametrize(
+    ("direction", "value", "fine"),
+    [
+        ("maximize", 0.8, True),
+        ("maximize", 0.7999, True),
+        ("maximize", 0.79, False),
+        ("maximize", float("nan"), False),
+        ("minimize", 0.8, True),
+        ("minimize", 0.8005, True),
+        ("minimize", 0.81, False),
+    ],
+)
+def test_the_claim_must_hold(trial_spec, direction, value, fine):
+    spec = dataclasses.replace(trial_spec, metric="quality", direction=direction, validation_target=0.8)
+    found = claim_breach(spec, Verification({"value": value, "evaluation_cpu_sec": 0.1}))
+    assert (found == "") is fine
+    assert fine or found == f"kept parameters that reach quality {value:.6g}, not the target 0.8"
+
+
+def test_all_breaches_are_told(now, trial_spec):
+    accounts = accounts_of(now, ("train", 40))
+    found = verdict(
+        trial_spec, ["reads a file"], accounts, {"segments": SEGMENTS}, Verification(refused="nothing was kept")
+    )
+    assert found == ("reads a file", "trained for 40.0 s while its own clock says 0.0 s", "nothing was kept")
+    assert verdict(trial_spec, [], accounts_of(now), {"segments": SEGMENTS}, Verification(failed="no memory")) == ()
