@@ -18,9 +18,10 @@ from typing import Any
 import psutil
 from rich.console import Console
 
-from harness.launch import DEFAULT_LIMITS, Limits, Observer, RunningTrial
+from harness.launch import DEFAULT_LIMITS, Limits, Observer
 from harness.plan import plan_trials
 from harness.run import RunSummary, run
+from harness.running import RunningTrial
 from harness.suite import Request
 from results.ledger import LedgerDifference, compare_ledgers
 from results.record import TrialRecord

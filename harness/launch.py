@@ -28,19 +28,17 @@ import psutil
 
 from harness.errors import UsageError
 from harness.frameworks import set_thread_environment
-from harness.machine import machine_facts, usable_cores
+from harness.machine import descendants, usable_cores
+from harness.running import RunningTrial, make_record, receive
 from harness.task import TrialTask
-from harness.verdict import Accounts, Verification, verdict
-from harness.worker import TRACEBACK_LINES, main, verify
-from results.record import Crossing, StopReason, TrialRecord
+from harness.verdict import Accounts
+from harness.worker import main, verify
+from results.record import StopReason, TrialRecord
 from workloads.cache import root as data_root
 
 POLL_SEC = 0.25
 RESUMED_AFTER = (signal.SIGKILL, signal.SIGTERM)
 """What a scheduler, the system short of memory, or a person sends; other signals are the entry's own doing."""
-CLOCK_TOLERANCE, CLOCK_SLACK_SEC = 0.005, 2.0
-"""By how much of the time, and by how many seconds more, a trial's clock may differ from its parent's, which reads its
-own when it finds the time to take a message."""
 DEATHS_WITHOUT_PROGRESS = 3
 """So many processes of a trial may be killed in a row without a new checkpoint; then the trial counts as killed."""
 PRELOAD: Mapping[str, tuple[str, ...]] = {
@@ -69,41 +67,6 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
-
-
-@dataclasses.dataclass
-class RunningTrial:
-    """A trial in flight, as the parent sees it. ``version`` is that of its checkpoint when its process was started, and
-    ``deaths`` counts processes of it that were killed before they got further than that; one that is ``excused`` was
-    killed on purpose. ``first_sign`` is the time here and the trial's own when it gave its first sign of life."""
-
-    task: TrialTask
-    digest: str
-    process: BaseProcess
-    connection: Connection
-    cores: tuple[int, ...]
-    log: Path
-    started_at: str
-    started: float
-    last_sign: float
-    phase: str = "setup"
-    step: int = 0
-    submission_time: float = 0.0
-    metric: float | None = None
-    evaluations: list[dict[str, float]] = dataclasses.field(default_factory=list)
-    finished: Mapping[str, Any] | None = None
-    failed: Mapping[str, Any] | None = None
-    killed_because: tuple[StopReason, str] | None = None
-    version: int | None = None
-    starts_over: bool = False
-    deaths: int = 0
-    excused: bool = False
-    first_sign: tuple[float, float] | None = None
-    watched: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    accounts: Accounts = dataclasses.field(default_factory=lambda: Accounts(None))
-    breaches: list[str] = dataclasses.field(default_factory=list)
-    verification: Verification | None = None
-    verifies: bool = False
 
 
 class Observer(Protocol):
@@ -150,10 +113,10 @@ def run_trials(
                     running.append(_start(context, task, digest, slots.pop(), Path(logs)))
                 wait([item for r in running for item in (r.connection, r.process.sentinel)], POLL_SEC)
                 for trial in list(running):
-                    _receive(trial)
+                    receive(trial)
                     _enforce(trial, limits)
                     if not trial.process.is_alive():
-                        _receive(trial)
+                        receive(trial)
                         running.remove(trial)
                         if _goes_on(trial):
                             running.append(_restart(context, trial))
@@ -289,46 +252,6 @@ def without_main_module() -> Iterator[None]:
         sys.modules["__main__"] = main_module
 
 
-def _receive(trial: RunningTrial) -> None:
-    with contextlib.suppress(EOFError, OSError):
-        while trial.connection.poll():
-            kind, payload = trial.connection.recv()
-            trial.last_sign = time.monotonic()
-            if kind == "progress":
-                trial.first_sign = trial.first_sign or (trial.last_sign, payload["elapsed"])
-                trial.accounts.enter(payload["phase"])
-                trial.phase, trial.step = payload["phase"], payload["step"]
-                trial.submission_time, trial.metric = payload["submission_time"], payload["metric"]
-            elif kind == "evaluation":
-                trial.evaluations.append(payload)
-            elif kind == "resumed":
-                trial.first_sign = None  # its clock goes on from another process's
-                trial.evaluations = list(payload["evaluations"])
-                trial.accounts.resumed(payload["segments"])
-            elif kind == "start_over":
-                trial.starts_over = True
-            elif kind == "finished":
-                trial.finished = payload
-                here, there = trial.first_sign or (trial.last_sign, payload["wall_sec"])
-                trial.watched = {"parent_sec": trial.last_sign - here, "child_sec": payload["wall_sec"] - there}
-                trial.accounts.enter("ended")
-            elif kind == "unkept":
-                trial.verification = Verification(failed=payload["text"])
-            elif kind == "breach":
-                trial.breaches.append(payload["text"])
-            elif kind in _VERIFICATIONS and trial.verifies:
-                trial.verification = _VERIFICATIONS[kind](payload)
-            elif kind == "failed":
-                trial.failed = payload
-
-
-_VERIFICATIONS: Mapping[str, Callable[[Any], Verification]] = {
-    "verified": lambda found: Verification(found=found),
-    "refused": lambda why: Verification(refused=why["text"]),
-    "failed": lambda why: Verification(failed=why["text"]),
-}
-
-
 def _enforce(trial: RunningTrial, limits: Limits) -> None:
     """Ends a process that gives no sign of life or holds too much memory."""
     if trial.verifies:
@@ -344,7 +267,7 @@ def _enforce(trial: RunningTrial, limits: Limits) -> None:
         detail = f"no sign of life for {silent:.0f} s in phase {trial.phase} after step {trial.step}; ended"
         _kill(trial, StopReason.HUNG, detail)
         return
-    memory, threads = _held(trial.process.pid)
+    memory, threads = _held(trial.process.pid or 0)
     if threads > limits.threads:
         _kill(trial, StopReason.CRASHED, f"had {threads} threads, the limit is {limits.threads}; ended")
         return
@@ -358,87 +281,11 @@ def _kill(trial: RunningTrial, reason: StopReason, detail: str) -> None:
     trial.process.kill()
 
 
-def _held(pid: int | None) -> tuple[int, int]:
+def _held(pid: int) -> tuple[int, int]:
     """Resident memory in bytes and threads of a process and those that it started."""
     memory = threads = 0
     with contextlib.suppress(psutil.Error):
-        process = psutil.Process(pid)
-        for each in (process, *process.children(recursive=True)):
+        for each in map(psutil.Process, (pid, *descendants(pid))):
             memory += each.memory_info().rss
             threads += each.num_threads()
     return memory, threads
-
-
-def make_record(trial: RunningTrial) -> TrialRecord:
-    """The record of a trial whose process has ended."""
-    spec = trial.task.spec
-    common: dict[str, Any] = {
-        "spec": spec,
-        "digest": trial.digest,
-        "machine": machine_facts(),
-        "started_at": trial.started_at,
-    }
-    if trial.finished is not None and trial.killed_because is None:
-        outcome = dict(trial.finished)
-        crossing, _ = outcome.pop("crossing"), outcome.pop("right")
-        verification = trial.verification or Verification(failed="the process that should verify it died")
-        breaches = verdict(spec, trial.breaches, trial.accounts, outcome, verification if crossing else Verification())
-        notes = [*outcome.pop("notes"), *_clock_notes(trial.watched)]
-        if crossing and verification.failed:
-            notes.append(f"the target's parameters could not be verified: {verification.failed}")
-        if breaches:
-            outcome |= _disqualified(breaches)
-            crossing = None
-        return TrialRecord(
-            **common,
-            **outcome,
-            notes=tuple(notes),
-            breaches=breaches,
-            verified=verification.found,
-            watched=trial.watched,
-            crossing=Crossing(**crossing) if crossing else None,
-        )
-    failure = dict(trial.failed or _death(trial))
-    if trial.breaches:
-        failure |= _disqualified(trial.breaches)
-    return TrialRecord(
-        **common,
-        breaches=tuple(trial.breaches),
-        preemptions=trial.task.checkpoint.interruptions if trial.task.checkpoint else 0,
-        stop_reason=failure["stop_reason"],
-        stop_detail=failure["stop_detail"],
-        traceback=failure["traceback"],
-        steps=trial.step,
-        crossing=None,
-        batch_size=0,
-        segments={"unknown": time.monotonic() - trial.started},
-        wall_sec=time.monotonic() - trial.started,
-        peak_memory_bytes=0,
-    )
-
-
-def _disqualified(breaches: Sequence[str]) -> dict[str, Any]:
-    return {"stop_reason": StopReason.DISQUALIFIED, "stop_detail": f"the submission {'; '.join(breaches)}"}
-
-
-def _clock_notes(watched: Mapping[str, float]) -> list[str]:
-    parent, child = watched["parent_sec"], watched["child_sec"]
-    if abs(parent - child) <= CLOCK_TOLERANCE * parent + CLOCK_SLACK_SEC:
-        return []
-    return [f"the trial's own clock went {child:.2f} s while {parent:.2f} s passed here: do not trust its times"]
-
-
-def _death(trial: RunningTrial) -> dict[str, Any]:
-    """Reason and log's end for a process that died without a word."""
-    code = trial.process.exitcode or 0
-    if trial.killed_because:
-        reason, detail = trial.killed_because
-    elif code < 0:
-        reason = StopReason.KILLED
-        times = f", {trial.deaths} times in a row" if trial.deaths > 1 else ""
-        detail = f"killed by {signal.Signals(-code).name} in phase {trial.phase} after step {trial.step}{times}"
-    else:
-        reason = StopReason.CRASHED
-        detail = f"the process ended with exit code {code} in phase {trial.phase} after step {trial.step}"
-    lines = trial.log.read_text(errors="replace").splitlines() if trial.log.exists() else []
-    return {"stop_reason": reason, "stop_detail": detail, "traceback": "\n".join(lines[-TRACEBACK_LINES:])}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import platform
@@ -31,6 +32,20 @@ def peak_memory_bytes() -> int:
     """Peak resident memory of this process."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def descendants(pid: int) -> set[int]:
+    """Numbers of the processes that a process has started, and those have, and which are still there."""
+    lists = list(Path(f"/proc/{pid}/task").glob("*/children"))
+    if not lists:  # not Linux, or the process is gone or out of reach
+        with contextlib.suppress(psutil.Error, OSError):
+            return {child.pid for child in psutil.Process(pid).children(recursive=True)}
+        return set()
+    found: set[int] = set()
+    for path in lists:
+        with contextlib.suppress(OSError):
+            found |= {int(word) for word in path.read_text().split()}
+    return found.union(*map(descendants, found))
 
 
 @functools.cache

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from harness.launch import RunningTrial
+from harness.running import RunningTrial
 from results.record import StopReason, TrialRecord
 
 

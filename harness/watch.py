@@ -9,7 +9,6 @@ A breach is reported at once and disqualifies the trial; nothing is prevented he
 from __future__ import annotations
 
 import _thread
-import contextlib
 import dataclasses
 import gc
 import os
@@ -23,8 +22,6 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-import psutil
-
 from harness.fixed_parts import (
     FRAMEWORK_MODULES,
     HARNESS_MODULES,
@@ -36,6 +33,7 @@ from harness.fixed_parts import (
     of_workload,
 )
 from harness.isolation import Places
+from harness.machine import descendants
 from harness.spec import SPLIT_EVENT
 
 if TYPE_CHECKING:
@@ -283,7 +281,7 @@ class _ProcessState:
         self.timers = [signal.getitimer(which)[0] for which in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL)]
         self.timers.append(signal.getitimer(signal.ITIMER_PROF)[0])
         self.hooks = (sys.gettrace(), sys.getprofile(), threading.gettrace(), threading.getprofile())
-        self.children = _children()
+        self.children = descendants(os.getpid())
 
     def beyond(self, before: _ProcessState) -> list[str]:
         """What is there now and was not before."""
@@ -325,19 +323,6 @@ def _parts_of(loop: TrainingLoop) -> list[Member]:
         found += [Member(f"{name} of the {label}", namespace, name, namespace[name]) for name in names]
     own = vars(type(loop))
     return found + [Member(f"{name} of the loop's class", own, name, value) for name, value in own.items()]
-
-
-def _children() -> set[int]:
-    """Processes that this one started and has not waited for, by number; orphans among their own are counted here too,
-    see :func:`harness.worker.take_place`."""
-    lists = list(Path("/proc/self/task").glob("*/children"))
-    if not lists:  # not Linux
-        return {child.pid for child in psutil.Process().children(recursive=True)}
-    found = set()
-    for path in lists:
-        with contextlib.suppress(OSError):
-            found |= {int(word) for word in path.read_text().split()}
-    return found
 
 
 def _room_folders() -> list[Path]:
