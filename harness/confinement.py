@@ -70,20 +70,18 @@ def close_in(
     closed = [*outputs, data_root(task.data_dir)]
     readable = [path for file in own for path in _without(file, closed)]
     lazily_read = [data_root(task.data_dir)] if lazy else []
-    places = places_of(task.folder, readable, lazily_read, outputs)
-    isolation = confine_to(places)
+    isolation = confine_to(places_of(task.folder, readable, lazily_read, outputs))
     if task.entry.kind == "composition":
         return Confinement(None, isolation)
-    watch = Watch(own, places, report)
+    own_places = places_of(task.folder, readable, [], [])  # what else is open is open to the harness alone
+    watch = Watch(own, own_places, report)
     for message, where in forbidden_imports(task.entry):
         watch.report(message, where)
     watch.start()
-    defaults = task.spec.hyperparameters is None
-
-    folder = task.folder
+    folder, defaults = task.folder, task.spec.hyperparameters is None
 
     def ask() -> int:
-        confine_to(places_of(folder, readable, lazily_read, []))
+        confine_to(own_places)
         return batch_size(load_functions(task.entry, task.spec.key.framework, defaults))
 
     size = in_a_fork(ask)

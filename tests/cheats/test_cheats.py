@@ -31,10 +31,10 @@ def constants(path):
     return {n.targets[0].id: n.value.value for n in assigned if isinstance(n.value, ast.Constant)}
 
 
-def go(out, entry, studies=1, target=0.75):
+def go(out, entry, studies=1, target=0.75, workload="mnist"):
     with pytest.MonkeyPatch.context() as patch, Path(os.devnull).open("w") as sink:
         patch.setattr("harness.spec.Workload._declared_target", lambda self: Target(target, 0.7))
-        request = Request(("mnist",), ((str(entry), None),), ruleset="self_tuning", studies=studies, trials=1)
+        request = Request((workload,), ((str(entry), None),), ruleset="self_tuning", studies=studies, trials=1)
         summary = run(request, out, console=Console(file=sink))
     return summary, [(read_trial(folder), read_evaluations(folder)) for folder in find_trials(out)]
 
@@ -60,6 +60,13 @@ def test_the_cheat_is_caught(name, tmp_path, data_dir):
     assert re.search(told["CAUGHT"], record.stop_detail), record.stop_detail
     if expected is StopReason.DISQUALIFIED:
         assert record.breaches and all(text in record.stop_detail for text in record.breaches)
+
+
+def test_data_that_stays_open_is_open_to_the_harness_alone(tmp_path, data_dir):
+    """ogbg's molecules differ in size, so its arrays are not plain ones: the data directory is not closed."""
+    entry = put("data_file_read", tmp_path / "entry", tmp_path / "out", data_dir)
+    _, [(record, _)] = go(tmp_path / "out", entry, target=0.0, workload="ogbg")
+    assert record.stop_reason is StopReason.DISQUALIFIED and "reads " in record.stop_detail
 
 
 def test_there_are_enough_cheats():
