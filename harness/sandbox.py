@@ -19,22 +19,27 @@ _libc = ctypes.CDLL(None, use_errno=True)
 # ---- Landlock: Documentation/userspace-api/landlock.rst of the kernel ----
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # the same on all architectures
-_VERSION_FLAG, _PATH_BENEATH = 1, 1
+_VERSION_FLAG, _PATH_BENEATH, _NET_PORT = 1, 1, 2
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR, _TRUNCATE = 1 << 0, 1 << 1, 1 << 2, 1 << 3, 1 << 14
 _READ = _EXECUTE | _READ_FILE | _READ_DIR
 _RIGHTS_OF_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE
 _FILE_RIGHTS: tuple[tuple[int, int], ...] = ((1, (1 << 13) - 1), (2, 1 << 13), (3, _TRUNCATE))
 """(version from which the kernel knows them, rights); moving between folders is the second, truncating the third."""
-_TCP, _SCOPE = (1 << 0) | (1 << 1), (1 << 0) | (1 << 1)
-"""Binding and connecting, from version 4; abstract sockets and signals to others, from version 6."""
+_BIND, _CONNECT = 1 << 0, 1 << 1
+"""Of TCP, from version 4."""
+_SCOPE = (1 << 0) | (1 << 1)
+"""Abstract sockets of others and signals to others, from version 6."""
+_ANY_FREE_PORT = 0
 _NO_NEW_PRIVILEGES = 38
+_CAPABILITY_VERSION, _FILE_CAPABILITIES = 0x20080522, 0b1111
+"""The latter: to change owners, to read and write whatever the permissions, and to act as a file's owner."""
 
 # ---- seccomp: Documentation/userspace-api/seccomp_filter.rst ----
 
 _SET_MODE_FILTER, _ALL_THREADS = 1, 1
 _ALLOW, _REFUSE = 0x7FFF0000, 0x00050000 | 13  # the latter: the call fails with EACCES
-_LOAD, _IF_EQUAL, _RETURN = 0x20, 0x15, 0x06
-_NUMBER_AT, _ARCHITECTURE_AT, _FIRST_ARGUMENT_AT = 0, 4, 16
+_LOAD, _IF_EQUAL, _AND, _RETURN = 0x20, 0x15, 0x54, 0x06
+_NUMBER_AT, _ARCHITECTURE_AT, _ARGUMENT_AT = 0, 4, (16, 24, 32)
 _REFUSED_CALLS: Mapping[str, tuple[int, int]] = {
     "shmget": (29, 194),
     "shmat": (30, 196),
@@ -65,7 +70,9 @@ _ARCHITECTURES: Mapping[str, tuple[int, int, int, int]] = {
     "aarch64": (0xC00000B7, 277, 198, 1),
 }
 """Its constant, the numbers of ``seccomp`` and ``socket``, and the column above."""
-_UNIX_SOCKETS = 1
+_UNIX, _IPV4, _IPV6, _NETLINK = 1, 2, 10, 16
+_STREAM, _TYPE_MASK, _TCP_PROTOCOL = 1, 0xF, 6
+"""Other protocols' streams (MPTCP, SCTP) pass Landlock by. Netlink asks the kernel which addresses there are."""
 
 
 def confine(readable: Iterable[Path], writable: Iterable[Path], listable: Iterable[Path]) -> Mapping[str, str]:
@@ -78,10 +85,22 @@ def confine(readable: Iterable[Path], writable: Iterable[Path], listable: Iterab
     if sys.platform != "linux":
         return {}
     _libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
+    _drop_capabilities()
     found = _landlock(list(readable), list(writable), list(listable))
-    if _seccomp():
+    if _seccomp(tcp_is_confined="connections" in found):
         found |= {"network": "seccomp", "shared memory": "seccomp"}
     return found
+
+
+def _drop_capabilities() -> None:
+    """Takes the administrator's rights from a process of the administrator, but those to other people's files."""
+    header = struct.pack("=Ii", _CAPABILITY_VERSION, 0)
+    wanted = (_FILE_CAPABILITIES,) * 2 + (0,)
+    has = ctypes.create_string_buffer(24)
+    if _libc.capget(header, has) == 0:
+        low, high = struct.unpack("=III", has.raw[:12]), (0, 0, 0)
+        kept = tuple(mine & allowed for mine, allowed in zip(low, wanted, strict=True))
+        _libc.capset(header, struct.pack("=IIIIII", *kept, *high))
 
 
 def landlock_version() -> int:
@@ -96,7 +115,7 @@ def _landlock(readable: list[Path], writable: list[Path], listable: list[Path]) 
     if version == 0:
         return {}
     handled = sum(rights for since, rights in _FILE_RIGHTS if version >= since)
-    rules = struct.pack("=QQQ", handled, _TCP if version >= 4 else 0, _SCOPE if version >= 6 else 0)
+    rules = struct.pack("=QQQ", handled, _BIND | _CONNECT if version >= 4 else 0, _SCOPE if version >= 6 else 0)
     size = 24 if version >= 6 else 16 if version >= 4 else 8
     ruleset = _libc.syscall(_CREATE_RULESET, rules[:size], ctypes.c_size_t(size), 0)
     if ruleset < 0:
@@ -105,12 +124,15 @@ def _landlock(readable: list[Path], writable: list[Path], listable: list[Path]) 
         for paths, rights in ((readable, _READ), (writable, handled), (listable, _READ_DIR)):
             for path in paths:
                 _allow(ruleset, path, rights & handled)
+        if version >= 4:
+            _libc.syscall(_ADD_RULE, ruleset, _NET_PORT, struct.pack("=QQ", _BIND, _ANY_FREE_PORT), 0)
         if _libc.syscall(_RESTRICT_SELF, ruleset, 0) != 0:
             return {}
     finally:
         os.close(ruleset)
     name = f"landlock {version}"
-    return {"files": name} | ({"signals": name} if version >= 6 else {})
+    since = {"files": 1, "connections": 4, "signals": 6}
+    return {what: name for what, first in since.items() if version >= first}
 
 
 def _allow(ruleset: int, path: Path, rights: int) -> None:
@@ -125,26 +147,45 @@ def _allow(ruleset: int, path: Path, rights: int) -> None:
         os.close(descriptor)
 
 
-def _seccomp() -> bool:
-    """Installs a filter in all threads; False where the architecture or the kernel is not known for it."""
+def _seccomp(tcp_is_confined: bool) -> bool:
+    """Installs a filter in all threads; False where the architecture or the kernel is not known for it.
+
+    Where Landlock keeps TCP from connecting, TCP sockets themselves are allowed: torch's process group listens on one,
+    also a group of one process.
+    """
     if platform.machine() not in _ARCHITECTURES:
         return False
     constant, seccomp, socket, column = _ARCHITECTURES[platform.machine()]
-    numbers = [row[column] for row in _REFUSED_CALLS.values()]
-    n = len(numbers)
-    # From here on: jumps count the instructions that they skip. The end is [socket test: 2] allow, refuse.
-    program = [
-        (_LOAD, 0, 0, _ARCHITECTURE_AT),
-        (_IF_EQUAL, 1, 0, constant),
-        (_RETURN, 0, 0, _ALLOW),
-        (_LOAD, 0, 0, _NUMBER_AT),
-        *((_IF_EQUAL, n - i + 3, 0, number) for i, number in enumerate(numbers)),
-        (_IF_EQUAL, 0, 2, socket),
-        (_LOAD, 0, 0, _FIRST_ARGUMENT_AT),
-        (_IF_EQUAL, 0, 1, _UNIX_SOCKETS),
-        (_RETURN, 0, 0, _ALLOW),
-        (_RETURN, 0, 0, _REFUSE),
+    lines: list[tuple[int, int, str, str]] = [
+        (_LOAD, _ARCHITECTURE_AT, "", ""),
+        (_IF_EQUAL, constant, "next", "allow"),
+        (_LOAD, _NUMBER_AT, "", ""),
+        *((_IF_EQUAL, row[column], "refuse", "next") for row in _REFUSED_CALLS.values()),
+        (_IF_EQUAL, socket, "next", "allow"),
+        (_LOAD, _ARGUMENT_AT[0], "", ""),
+        (_IF_EQUAL, _UNIX, "allow", "next"),
+        (_IF_EQUAL, _NETLINK, "allow", "next"),
     ]
-    instructions = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in program))
-    header = ctypes.create_string_buffer(struct.pack("@HP", len(program), ctypes.addressof(instructions)))
+    if tcp_is_confined:
+        lines += [
+            (_IF_EQUAL, _IPV4, "over", "next"),
+            (_IF_EQUAL, _IPV6, "next", "refuse"),
+            (_LOAD, _ARGUMENT_AT[1], "", ""),
+            (_AND, _TYPE_MASK, "", ""),
+            (_IF_EQUAL, _STREAM, "next", "refuse"),
+            (_LOAD, _ARGUMENT_AT[2], "", ""),
+            (_IF_EQUAL, 0, "allow", "next"),
+            (_IF_EQUAL, _TCP_PROTOCOL, "allow", "next"),
+        ]
+    lines += [(_RETURN, _REFUSE, "", ""), (_RETURN, _ALLOW, "", "")]
+    program = b"".join(_assembled(line, len(lines) - at) for at, line in enumerate(lines))
+    instructions = ctypes.create_string_buffer(program)
+    header = ctypes.create_string_buffer(struct.pack("@HP", len(lines), ctypes.addressof(instructions)))
     return bool(_libc.syscall(seccomp, _SET_MODE_FILTER, _ALL_THREADS, header) == 0)
+
+
+def _assembled(line: tuple[int, int, str, str], left: int) -> bytes:
+    """A line as the kernel reads it. Jumps count the lines that they skip; the last two lines refuse and allow."""
+    code, value, if_equal, otherwise = line
+    skips = {"": 0, "next": 0, "over": 1, "refuse": left - 3, "allow": left - 2}
+    return struct.pack("=HBBI", code, skips[if_equal], skips[otherwise], value)
