@@ -94,10 +94,12 @@ def files_of(entry: Entry) -> tuple[Path, ...]:
     """An entry's folder where it has one of its own, and its source files elsewhere."""
     if entry.kind == "composition":
         return (entry.path,)
-    sources = tuple(read_sources(entry.path).trees)
+    files = set(read_sources(entry.path).trees)
+    packages = {above / "__init__.py" for file in files for above in file.parents}  # it may be imported through them
+    sources = sorted(files | {path for path in packages if path.is_file()})
     folder = entry.path.parent
     if entry.path.name != "submission.py":
-        return sources
+        return tuple(sources)
     return (folder, *(path for path in sources if folder not in path.parents))
 
 

@@ -288,8 +288,13 @@ class _ProcessState:
         found = {
             "has a process of its own running beside the clock": bool(self.children - before.children),
             "has set a timer": any(self.timers) and self.timers != before.timers,
-            "has set a signal handler": self.handlers != before.handlers,
-            "has hooked itself into the garbage collection": any(c not in before.callbacks for c in self.callbacks),
+            "has set a signal handler": any(
+                handler != before.handlers.get(number) and not _is_of_a_library(handler)
+                for number, handler in self.handlers.items()
+            ),
+            "has hooked itself into the garbage collection": any(
+                callback not in before.callbacks and not _is_of_a_library(callback) for callback in self.callbacks
+            ),
             "traces other code": self.hooks != before.hooks,
         }
         return [message for message, holds in found.items() if holds]
@@ -323,6 +328,14 @@ def _parts_of(loop: TrainingLoop) -> list[Member]:
         found += [Member(f"{name} of the {label}", namespace, name, namespace[name]) for name in names]
     own = vars(type(loop))
     return found + [Member(f"{name} of the loop's class", own, name, value) for name, value in own.items()]
+
+
+def _is_of_a_library(function: Any) -> bool:
+    """Whether an installed package defines it: jax, for one, hooks itself into the garbage collection when it is
+    imported."""
+    module = sys.modules.get(getattr(function, "__module__", None) or "")
+    file = getattr(module, "__file__", None) or ""
+    return "-packages" in file or file.startswith(sysconfig.get_path("stdlib"))
 
 
 def _room_folders() -> list[Path]:
