@@ -11,26 +11,34 @@ from workloads.resnet import architecture
 
 _MODEL: Mapping[str, Any] = {"block": "bottleneck", "stem": "large", "activation": "relu", "last_scale": 0.0}
 
+_HARDER_DATA: Mapping[str, Any] = {
+    **MINI_DATA,
+    "palette_reliability": 0.45,
+    "noise": 0.14,
+    "shifted": {"palette_reliability": 0.2, "size": 0.85, "noise": 0.2},
+}
+"""Harder than what the vision transformer looks at: palettes lie more often, and there is more noise."""
+
 
 class ImagenetResnet(ImageNet):
     """ResNet-50 with the stride on the 3x3 convolutions."""
 
     name = "imagenet_resnet"
-    version = 1
+    version = 2
     summary = "pictures of 16 (full: 1,000) classes, residual network"
     loss_type = LossType.SOFTMAX_CROSS_ENTROPY
     metric = Metric("accuracy", "maximize")
     settings: ClassVar[Mapping[Scale, Settings]] = {
         "mini": Settings(
             model={**_MODEL, "stages": (1, 1, 1, 1), "width": 16, "classes": MINI_DATA["classes"]},
-            data=MINI_DATA,
-            batch_size=64,
+            data=_HARDER_DATA,
+            batch_size=512,  # with 64 Nesterov is as fast as NAdamW
             eval_batch_size=100,  # larger ones fall out of the processor's cache, and cost half as much again
-            step_hint=1_000,
-            max_runtime_sec=120.0,
-            eval_period_sec=6.0,
-            eval_period_steps=60,
-            splits=MINI_SPLITS,
+            step_hint=180,
+            max_runtime_sec=150.0,
+            eval_period_sec=7.5,
+            eval_period_steps=10,
+            splits={**MINI_SPLITS, "train": 4_000},
         ),
         "full": Settings(
             model={**_MODEL, "stages": (3, 4, 6, 3), "width": 64, "classes": 1_000},
