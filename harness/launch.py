@@ -161,6 +161,8 @@ def fork_server(threads: int, frameworks: Iterable[str]) -> Any:
     """A fork server in an environment with fixed threads and hashing, without traces of a distributed launcher."""
     set_thread_environment(threads)
     os.environ["PYTHONHASHSEED"] = "0"
+    # torch asks the driver's library for GPUs, and does not start CUDA: a trial forks before it uses one.
+    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
     for variable in _DISTRIBUTED_VARIABLES:
         os.environ.pop(variable, None)
     if DATA_DIR_VARIABLE in os.environ:  # trials run in folders of their own, where a relative path means another
