@@ -34,7 +34,9 @@ def constants(path):
 def go(out, entry, studies=1, target=0.75, workload="mnist"):
     with pytest.MonkeyPatch.context() as patch, Path(os.devnull).open("w") as sink:
         patch.setattr("harness.spec.Workload._declared_target", lambda self: Target(target, 0.7))
-        request = Request((workload,), ((str(entry), None),), ruleset="self_tuning", studies=studies, trials=1)
+        request = Request(
+            (workload,), ((str(entry), None),), ruleset="self_tuning", studies=studies, trials=1, budget_sec=1e4
+        )
         summary = run(request, out, console=Console(file=sink))
     return summary, [(read_trial(folder), read_evaluations(folder)) for folder in find_trials(out)]
 
