@@ -193,6 +193,9 @@ def plan_command(as_json: bool, **options: Any) -> None:
 @click.option("--rerun-disturbed", type=click.IntRange(0), default=0, show_default=True, metavar="N",
               help="Rerun a trial at most so often while its machine was disturbed; all records are kept.")  # fmt: skip
 @click.option("--count-flops", is_flag=True, help="Record the floating-point operations of a step (off the clock).")
+@click.option("--race", is_flag=True, help="Stop trials that can no longer change a score on the wall clock.")
+@click.option("--anchor", "anchors", multiple=True, type=_FOLDER, metavar="FOLDER",
+              help="With --race: results to be scored along, such as results/reference; repeatable.")  # fmt: skip
 @click.option("--chaos", is_flag=True, help="Kill, freeze and starve the trials at random, run them undisturbed into "
               "<out>-undisturbed too, and compare the records.")  # fmt: skip
 @click.option("--chaos-seed", type=click.IntRange(0), default=0, show_default=True)
@@ -208,6 +211,8 @@ def run_command(
     checkpoint_every: float,
     rerun_disturbed: int,
     count_flops: bool,
+    race: bool,
+    anchors: Sequence[Path],
     chaos: bool,
     chaos_seed: int,
     chaos_every: float,
@@ -222,12 +227,14 @@ def run_command(
       timetrial run quick --jobs 2
       timetrial run my_suite.yaml --out runs/mine
       timetrial run -s nadamw_cosine -s ./my_idea -w mnist -w criteo1tb --framework torch --studies 3 --seed 0
-      timetrial run -s muon_wsd -w finewebedu_lm --ruleset external --trials 5 --studies 3 --jobs 2
+      timetrial run -s muon_wsd -w finewebedu_lm --ruleset external --trials 5 --studies 3 --jobs 2 --race
     """
     from harness.launch import Limits
     from harness.run import run
 
     limits = Limits(grace, int(memory * 2**30) if memory else None)
+    if chaos and race:
+        raise click.UsageError("--chaos compares whole trials, which --race does not leave; give one of them")
     if chaos:
         _run_with_chaos(options, limits, chaos_seed, chaos_every, as_json)
         return
@@ -243,10 +250,12 @@ def run_command(
             checkpoint_every=checkpoint_every,
             rerun_disturbed=rerun_disturbed,
             count_flops=count_flops,
+            race=race,
+            anchors=anchors,
         )
         summaries.append({"ruleset": request.ruleset, "out": str(out), **dataclasses.asdict(summary)})
         if summary.measured and not no_report:
-            score_and_report([out], out / "report", quiet=as_json)
+            score_and_report([out, *anchors], out / "report", quiet=as_json)
     if as_json:
         click.echo(json.dumps(summaries, indent=1))
     measured, failed = (sum(summary[name] for summary in summaries) for name in ("measured", "failed"))

@@ -11,10 +11,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterator, Mapping
 
-from results.record import STEPS
-
-TIMED = ("initialise", "compile", "data_selection", "step", "prepare_for_eval")
-"""On the clock. ``compile`` is the first update alone, in which compilation happens."""
+from results.record import STEPS, TIMED
 
 UNTIMED = ("setup", "calibrate", "restore", "evaluate", "checkpoint", "log")
 """Off the clock: import and data set-up before the first submission function, measuring the machine's speed, all up to

@@ -25,7 +25,7 @@ from harness.suite import Request
 from harness.task import TrialTask
 from harness.tuning import RULESETS, Ruleset, sample
 from harness.workloads import make_workload
-from results.record import TrialKey, TrialRecord, TrialSpec
+from results.record import StopReason, TrialKey, TrialRecord, TrialSpec
 from results.store import TRIAL_FILE, DamagedRecordError, read_trial, trial_folder
 
 
@@ -41,17 +41,18 @@ class PlannedTrial:
 
 class Status(enum.StrEnum):
     """``failed`` trials have a record and count as run; ``stale`` ones have a record made under other conditions;
-    ``damaged`` ones have one that cannot be trusted, which a run sets aside."""
+    ``damaged`` ones have one that cannot be trusted, which a run sets aside; ``raced`` ones were stopped by racing."""
 
     DONE = "done"
     MISSING = "missing"
     STALE = "stale"
     FAILED = "failed"
     DAMAGED = "damaged"
+    RACED = "raced"
 
 
-UNRECORDED = frozenset({Status.MISSING, Status.DAMAGED})
-"""What every run runs."""
+UNRECORDED = frozenset({Status.MISSING, Status.DAMAGED, Status.RACED})
+"""What every run runs; a run that races leaves out raced trials that would be stopped again."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -248,6 +249,8 @@ def _status(trial: PlannedTrial, folder: Path) -> PlannedStatus:
         return PlannedStatus(trial, Status.STALE, "; ".join(_differences(record.spec, trial.task.spec)), record)
     if record.stop_reason.failed:
         return PlannedStatus(trial, Status.FAILED, f"{record.stop_reason}: {record.stop_detail}", record)
+    if record.stop_reason is StopReason.RACED:
+        return PlannedStatus(trial, Status.RACED, f"not whole: {record.stop_detail}", record)
     return PlannedStatus(trial, Status.DONE, record=record)
 
 
@@ -270,7 +273,7 @@ def _brief(value: Any) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Price:
-    """What missing and damaged trials cost: expected from recorded ones where there are any, at most by the budgets.
+    """What unrecorded trials cost: expected from recorded ones where there are any, at most by the budgets.
 
     Seconds of wall time with ``jobs`` at a time; ``known`` of ``trials`` are priced from records.
     """

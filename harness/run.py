@@ -31,10 +31,11 @@ from harness.plan import (
     plan_status,
     plan_trials,
 )
-from harness.progress import Progress
+from harness.progress import Progress, format_seconds
+from harness.racing import Race, forget_limit
 from harness.spec import WorkloadError
 from harness.suite import Request
-from results.record import TrialRecord
+from results.record import StopReason, TrialRecord
 from results.store import (
     OWN_FOLDER,
     RUN_FILE,
@@ -53,13 +54,16 @@ _FIXED = ("ruleset", "track", "scale", "seed", "threads")
 
 @dataclasses.dataclass(frozen=True)
 class RunSummary:
-    """Counts of a finished run: trials planned, run now, found done, with at least one evaluation, failed."""
+    """Counts of a finished run: trials planned, run now, found done, with at least one evaluation, failed, and stopped
+    by racing; also how much submission time racing has saved at most: what was left of their budgets."""
 
     planned: int
     ran: int
     already_done: int
     measured: int
     failed: int
+    raced: int = 0
+    saved_at_most_sec: float = 0.0
 
 
 def run(
@@ -74,6 +78,8 @@ def run(
     checkpoint_every: float = DEFAULT_EVERY_SEC,
     rerun_disturbed: int = 0,
     count_flops: bool = False,
+    race: bool = False,
+    anchors: Sequence[Path] = (),
     console: Console | None = None,
     watched_by: Callable[[Observer], AbstractContextManager[Observer]] = contextlib.nullcontext,
 ) -> RunSummary:
@@ -90,6 +96,8 @@ def run(
       checkpoint_every: least wall time between two checkpoints of a trial, in seconds.
       rerun_disturbed: how often a trial is run again whose machine was disturbed; earlier records are set aside.
       count_flops: count the floating-point operations of each trial's step, off the clock.
+      race: stop trials which can no longer change a score by the wall clock (:mod:`harness.racing`).
+      anchors: with ``race``, results folders that will be scored along.
       console: where progress goes.
       watched_by: puts another observer of the trials around the one that shows progress.
 
@@ -100,6 +108,8 @@ def run(
     """
     console = console or Console(stderr=True)
     planned = plan_trials(request) if planned is None else planned
+    if anchors and not race:
+        raise UsageError("--anchor says what racing goes by; give --race as well")
     _refuse_foreign(out)
     again = UNRECORDED | ({Status.STALE} if replace_stale else set()) | ({Status.FAILED} if retry_failed else set())
     with locked(out):
@@ -107,7 +117,7 @@ def run(
         statuses = plan_status(planned, out)
         _refuse_stale(statuses, replace_stale)
         set_damaged_aside(statuses, out, console)
-        way = _Way(jobs, limits, checkpoint_every, count_flops, console, watched_by)
+        way = _Way(jobs, limits, checkpoint_every, count_flops, race, anchors, console, watched_by)
         summary = _run_missing(request, out, statuses, again, way)
         while set_disturbed_aside(plan_status(planned, out), out, rerun_disturbed, console):
             statuses = plan_status(planned, out)
@@ -124,6 +134,8 @@ class _Way:
     limits: Limits
     checkpoint_every: float
     count_flops: bool
+    race: bool
+    anchors: Sequence[Path]
     console: Console
     watched_by: Callable[[Observer], AbstractContextManager[Observer]]
 
@@ -138,8 +150,15 @@ def _run_missing(
     for status in statuses:
         if status.status is Status.DONE:  # killed between writing the record and removing the checkpoint
             place_of(out, status.trial.digest).discard()
-    todo = [s.trial for s in statuses if s.status in again]
-    measured = sum(1 for s in statuses if s.status is Status.DONE)
+    race = Race([s.trial for s in statuses], out, way.anchors) if way.race else None
+    held = {s.trial.digest: s.record for s in statuses if s.status is Status.RACED and s.record is not None}
+    held = {digest: record for digest, record in held.items() if race is not None and race.holds(record)}
+    todo = [s.trial for s in statuses if s.status in again and s.trial.digest not in held]
+    not_whole = sum(1 for s in statuses if s.status is Status.RACED) - len(held)
+    if not_whole:
+        why = "are not out any more by what is recorded now" if way.race else "count only with --race"
+        _say(way.console, f"{not_whole} trials were stopped by racing and {why}; they are run again")
+    measured = sum(1 for s in statuses if s.status is Status.DONE) + len(held)
     failed = sum(1 for s in statuses if s.status is Status.FAILED and s.status not in again)
     done = len(statuses) - len(todo)
     if done:
@@ -147,11 +166,16 @@ def _run_missing(
     if todo:
         prepare_data(request)
     counts = {"measured": measured, "failed": failed}
+    stopped = list(held.values())
 
     def keep(record: TrialRecord, evaluations: Sequence[Mapping[str, Any]], right: np.ndarray | None) -> None:
         write_trial(out, record, evaluations, right)
         counts["measured"] += bool(evaluations)
         counts["failed"] += record.stop_reason.failed
+        if record.stop_reason is StopReason.RACED:
+            stopped.append(record)
+        if race is not None:
+            race.finished(record)
 
     expected: dict[tuple[str, str], float] = {
         (t.key.workload, t.key.framework): t.task.spec.budget_sec * EVALUATION_ALLOWANCE for t in reversed(todo)
@@ -160,9 +184,21 @@ def _run_missing(
         (dataclasses.replace(task, count_flops=way.count_flops), digest)
         for task, digest in with_checkpoints(todo, out, way.checkpoint_every)
     ]
+    places = [(task.spec, task.checkpoint) for task, _ in tasks if task.checkpoint is not None]
+    for _, place in places:
+        forget_limit(place)  # of an earlier launch that raced
+    if race is not None:
+        race.follow(places)
     with Progress(way.console, len(todo), way.jobs, expected) as progress, way.watched_by(progress) as observer:
         run_trials(tasks, jobs=way.jobs, keep=keep, observer=observer, limits=way.limits)
-    return RunSummary(len(statuses), len(todo), done, counts["measured"], counts["failed"])
+    saved = sum(max(0.0, record.spec.budget_sec - record.submission_sec) for record in stopped)
+    if stopped:
+        _say(
+            way.console,
+            f"racing has stopped {len(stopped)} of {len(statuses)} trials, which saves at most {format_seconds(saved)} "
+            "of submission time (what was left of their budgets)",
+        )
+    return RunSummary(len(statuses), len(todo), done, counts["measured"], counts["failed"], len(stopped), saved)
 
 
 def _say(console: Console, text: str) -> None:

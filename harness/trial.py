@@ -22,6 +22,7 @@ from harness.entry import load_functions
 from harness.flops import flops_per_step
 from harness.frameworks import TrialBackend
 from harness.machine import peak_memory_bytes
+from harness.racing import raced
 from harness.resume import Checkpoints
 from harness.returned import unpacked
 from harness.seeds import derive, key_stream, key_words
@@ -208,7 +209,7 @@ class TrainingLoop:
     def _exhausted(self) -> tuple[StopReason, str] | None:
         used = self.clock.submission_time()
         if used < self.spec.budget_sec:
-            return None
+            return None if self.crossing is not None else raced(self.task.checkpoint, used, self.steps)
         return StopReason.BUDGET_EXHAUSTED, f"{used:.1f} s used of {self.spec.budget_sec:.1f} s at step {self.steps}"
 
     def step(self) -> tuple[StopReason, str] | None:

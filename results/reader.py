@@ -44,6 +44,7 @@ class Trial:
       last_is_nan: whether the metric was NaN at the last evaluation.
       point: the hyperparameters as text, empty where there are none; equal texts are equal points.
       reason, detail: why the trial stopped, where it is recorded; else empty.
+      used: submission time in all, in seconds; NaN where it is not recorded.
     """
 
     submission: str
@@ -62,6 +63,7 @@ class Trial:
     point: str
     reason: str
     detail: str
+    used: float = math.nan
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,7 +104,8 @@ def read_place(place: Place, goal: Goal, record: TrialRecord | None, odd: Irregu
       StoreError: the file lacks the metric's or the time's column.
     """
     path = place.folder / EVALUATIONS_FILE
-    columns = _evaluations(path, place, goal, odd)
+    raced = record is not None and record.stop_reason is StopReason.RACED
+    columns = _evaluations(path, place, goal, odd, may_be_empty=raced)
     values = columns.get(goal.column, [])
     hit = find_hit(columns, goal) if values else None
     if record is not None and record.stop_reason is StopReason.DISQUALIFIED:
@@ -150,6 +153,7 @@ def read_place(place: Place, goal: Goal, record: TrialRecord | None, odd: Irregu
         point=_point(place.folder, record),
         reason=record.stop_reason.value if record else "",
         detail=record.stop_detail if record else "",
+        used=record.submission_sec if record else math.nan,
     )
 
 
@@ -163,7 +167,9 @@ def _point(folder: Path, record: TrialRecord | None) -> str:
         return ""
 
 
-def _evaluations(path: Path, place: Place, goal: Goal, odd: Irregularities) -> dict[str, list[float]]:
+def _evaluations(
+    path: Path, place: Place, goal: Goal, odd: Irregularities, *, may_be_empty: bool
+) -> dict[str, list[float]]:
     cell = {"submission": place.submission, "workload": place.workload}
     try:
         columns, complaints = read_columns(path, [*CLOCKS.values(), goal.column])
@@ -175,7 +181,9 @@ def _evaluations(path: Path, place: Place, goal: Goal, odd: Irregularities) -> d
     for complaint in complaints:
         odd.add("damaged_line", complaint, **cell, where=str(path))
     if not columns or not any(columns.values()):
-        odd.add("no_evaluations", "the file holds no evaluation; the trial counts as a miss", **cell, where=str(path))
+        if not may_be_empty:
+            why = "the file holds no evaluation; the trial counts as a miss"
+            odd.add("no_evaluations", why, **cell, where=str(path))
         return {}
     for name in (goal.column, WALL, STEPS):
         if name not in columns:

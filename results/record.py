@@ -20,6 +20,10 @@ OLDEST_SCHEMA, FIRST_WITH_CHECKSUMS = 1, 2
 RENAMED_SEGMENTS: Mapping[str, str] = {"first_step": "compile"}
 """Names of segments in records of the first schema, and what they are called now."""
 
+TIMED = ("initialise", "compile", "data_selection", "step", "prepare_for_eval")
+"""Segments on the clock: their sum is the submission time. ``compile`` is the first update alone, in which compilation
+happens."""
+
 
 class NewerSchemaError(ValueError):
     """The record was written by a newer version of timetrial."""
@@ -45,13 +49,14 @@ EVALUATION_COLUMNS = (
 
 
 class StopReason(enum.StrEnum):
-    """Why a trial ended. The first five are orderly ends; the others are failures, which score as a miss."""
+    """Why a trial ended. The first six are orderly ends; the others are failures, which score as a miss."""
 
     TARGET_REACHED = "target_reached"
     BUDGET_EXHAUSTED = "budget_exhausted"
     STEP_LIMIT = "step_limit"
     TRAINING_COMPLETE = "training_complete"
     DIVERGED = "diverged"
+    RACED = "raced"
     CRASHED = "crashed"
     INVALID_SUBMISSION = "invalid_submission"
     DISQUALIFIED = "disqualified"
@@ -217,6 +222,13 @@ class TrialRecord:
     verified: Mapping[str, float] = dataclasses.field(default_factory=dict)
     isolation: Mapping[str, str] = dataclasses.field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
+
+    @property
+    def submission_sec(self) -> float:
+        """Submission time used in all; NaN where the trial's process died without telling."""
+        if not self.segments.keys() & set(TIMED):
+            return math.nan
+        return sum(self.segments.get(name, 0.0) for name in TIMED)
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

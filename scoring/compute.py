@@ -25,6 +25,7 @@ from scoring.cells import Field, build_field
 from scoring.errors import ScoringError
 from scoring.mixing import refuse_mixed_versions
 from scoring.profile import CREDITS, performance_ratios
+from scoring.racing import note_raced
 from scoring.ranktests import RankTest, friedman
 from scoring.scoreboard import Entry, Scoreboard, certainty_of, group_letters, tie_groups, verdict
 from scoring.sensitivity import examine
@@ -49,6 +50,7 @@ def score(
     field = build_field(table, chosen, clock=clock, rules=rules)
     if reference is not None and reference not in field.submissions:
         raise ScoringError(f"no reference submission {reference!r}; there is: {', '.join(field.submissions)}")
+    note_raced(field, rules, table.irregularities)
     irregularities = table.irregularities.as_tuple()
     if strict and irregularities:
         raise ScoringError(strict_message(irregularities))

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from results.evaluations import Goal
+from results.record import StopReason
 from scoring.benchmark import Benchmark
 from scoring.cells import Field, StudyTime
 from scoring.profile import CREDITS, Layout, performance_ratios
@@ -155,6 +156,8 @@ def nested_medians(field: Field, goals: Mapping[str, Goal]) -> tuple[np.ndarray 
         return None, "one trial per study: nothing is selected"
     if field.n_studies < 2:
         return None, "one study: nothing to select on"
+    if any(trial.reason == StopReason.RACED for studies in field.cells.values() for s in studies for trial in s.trials):
+        return None, "racing stopped trials: what their points are worth in other studies is not known"
     times = np.full((len(field.submissions), len(field.layout.workloads)), np.nan)
     for i, submission in enumerate(field.submissions):
         for j, workload in enumerate(field.layout.workloads):

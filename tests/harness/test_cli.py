@@ -122,7 +122,7 @@ def test_run_plan_score_and_report_work_together(tmp_path, write_entry, easy_tar
     out, entries = tmp_path / "out", [write_entry("adam"), write_entry("adam_jax", "jax")]
     arguments = [x for e in entries for x in ("-s", e)] + ["-w", "mnist", "--studies", 1, "--out", out]
     before = json.loads(invoke("plan", *arguments, "--json").stdout)[0]
-    assert before["counts"] == {"done": 0, "missing": 2, "stale": 0, "failed": 0, "damaged": 0}
+    assert before["counts"] == {"done": 0, "missing": 2, "stale": 0, "failed": 0, "damaged": 0, "raced": 0}
     result = invoke("run", *arguments, "--jobs", 1)
     assert result.exit_code == 0, result.output
     assert "adam_jax" in result.stdout and "report: " in result.stdout
@@ -130,10 +130,11 @@ def test_run_plan_score_and_report_work_together(tmp_path, write_entry, easy_tar
     page = (out / "report" / "index.html").read_text()
     assert "adam_jax" in page and "<svg" in page
     after = json.loads(invoke("plan", *arguments, "--json").stdout)[0]
-    assert after["counts"] == {"done": 2, "missing": 0, "stale": 0, "failed": 0, "damaged": 0}
+    assert after["counts"] == {"done": 2, "missing": 0, "stale": 0, "failed": 0, "damaged": 0, "raced": 0}
     again = json.loads(invoke("run", *arguments, "--jobs", 1, "--json").stdout)
     assert again[0] | {"out": ""} == {
-        "ruleset": "self_tuning", "out": "", "planned": 2, "ran": 0, "already_done": 2, "measured": 2, "failed": 0
+        "ruleset": "self_tuning", "out": "", "planned": 2, "ran": 0, "already_done": 2, "measured": 2, "failed": 0,
+        "raced": 0, "saved_at_most_sec": 0.0,
     }  # fmt: skip
     for clock in ("wall", "cpu", "steps"):
         scored = json.loads(invoke("score", out, "--clock", clock, "--json").stdout)
