@@ -1,11 +1,13 @@
 import itertools
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.clock import TIMED, UNTIMED, Clock
+from harness.clock import TIMED, UNTIMED, Clock, process_cpu_sec
 from harness.data import InputQueue, evaluation_batches, shuffled_indices
 
 
@@ -149,3 +151,9 @@ def test_a_queue_goes_to_any_place(count, batch_size, batches, run):
     sent.go_to(batches)
     assert (sent.batches, sent.examples) == (straight.batches, straight.examples)
     np.testing.assert_array_equal(next(sent)["index"], next(straight)["index"])
+
+
+def test_cpu_time_includes_that_of_children_which_have_ended():
+    before = process_cpu_sec()
+    subprocess.run([sys.executable, "-c", "import time\nwhile time.process_time() < 0.3: pass"], check=True)
+    assert process_cpu_sec() - before >= 0.3
