@@ -17,7 +17,7 @@ import numpy as np
 
 REPEATS = 7
 MOST_DRIFT: Mapping[str, float] = {"compute": 1.25, "memory": 2.0, "calls": 1.25}
-"""A kernel may be so much slower or faster after a trial than before it. Cores share the memory's bandwidth: that kernel
+"""A kernel may be so much slower or faster after a trial than before. Cores share the memory's bandwidth: that kernel
 follows what a neighbour does at that moment, and a trial's steps do not. docs/harness.md has the measurements."""
 MOST_WAITED = 0.2
 """Share of a trial's wall time in which its process may have been ready to run, and not running."""
