@@ -19,7 +19,7 @@ class FastMri(GeneratedWorkload):
     """An image from masked k-space in, the image from all of it out; mean absolute error; structural similarity."""
 
     name = "fastmri"
-    version = 1
+    version = 2
     summary = "images from a quarter of the k-space, U-Net"
     loss_type = LossType.MEAN_ABSOLUTE_ERROR
     metric = Metric("ssim", "maximize")
@@ -32,11 +32,11 @@ class FastMri(GeneratedWorkload):
             data={"seed": 20260106, "side": 64, "slices": 8, "noise": 0.03},
             batch_size=8,
             eval_batch_size=32,
-            step_hint=1_400,
+            step_hint=1_800,
             max_runtime_sec=120.0,
             eval_period_sec=4.8,
             eval_period_steps=60,
-            splits={"train": 960, "eval_train": 128, "validation": 128, "test": 128},
+            splits={"train": 720, "eval_train": 128, "validation": 128, "test": 128},
         ),
         "full": Settings(
             model={
