@@ -13,7 +13,9 @@ import click
 def machine_report(repeats: int) -> dict[str, Any]:
     """Facts, and of each kernel the fastest repetition, the median over it, and the spread of the repetitions."""
     from harness.machine import machine_facts
+    from harness.plan import versions
     from harness.speed import kernel_times, measure
+    from results.machines import class_facts
 
     now = measure()
     kernels = {
@@ -26,6 +28,7 @@ def machine_report(repeats: int) -> dict[str, Any]:
     }
     return {
         "machine": dict(machine_facts()),
+        "class_made_of": class_facts(machine_facts(), 1, {**versions("torch"), **versions("jax")}),
         "kernels": kernels,
         "repeats": repeats,
         "load": now.load,
@@ -61,6 +64,8 @@ def machine_command(repeats: int, as_json: bool) -> None:
         click.echo(json.dumps(report, indent=1))
         return
     click.echo("\n".join(_lines(report["machine"])))
+    click.echo("\nwhat decides whether times compare (with one thread per trial)")
+    click.echo("\n".join(_lines(report["class_made_of"], "  ")))
     click.echo(f"\n{'kernel':10} {'fastest':>12} {'median':>14} {'variation':>10}")
     for name, found in report["kernels"].items():
         fastest, over = found["fastest_sec"], found["median_over_fastest"]

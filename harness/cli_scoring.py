@@ -30,6 +30,8 @@ def _reading_options(command: Any) -> Any:
                      help="official: AlgoPerf's code to the digit (trial by index, 100-point integral)."),
         click.option("--benchmark", metavar="NAME|FILE", help="Version of foreign logs: v0.5, v0.6, v1.0, or a YAML."),
         click.option("--ruleset", metavar="external|self-tuning", callback=_ruleset, help="Ruleset of foreign logs."),
+        click.option("--across-machines", is_flag=True,
+                     help="Compare trials of two machine classes, times scaled by calibration; else an error."),
     ]  # fmt: skip
     for option in reversed(options):
         command = option(command)

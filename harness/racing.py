@@ -16,7 +16,9 @@ from pathlib import Path
 
 from harness.checkpoint import CheckpointPlace
 from harness.errors import UsageError
+from harness.machine import machine_facts
 from harness.plan import PlannedTrial
+from results.machines import MachineClass, class_facts
 from results.record import StopReason, TrialRecord, TrialSpec
 from results.store import DamagedRecordError, find_trials, read_trial
 from scoring.benchmark import BASE_VARIANT
@@ -125,6 +127,8 @@ class Race:
                     f"--anchor {folder}: {key.submission} is there and in this run, so that the two cannot be scored "
                     "together; run other submissions, or continue that folder with --out"
                 )
+            if wanted:
+                self._refuse_other_machine(folder, record, wanted)
             for name in _SAME if wanted else ():
                 there, here = getattr(spec, name), getattr(wanted, name)
                 if there != here:
@@ -137,6 +141,16 @@ class Race:
             found = True
         if not found:
             raise UsageError(f"--anchor {folder} holds no trials; give a folder of results, such as results/reference")
+
+    @staticmethod
+    def _refuse_other_machine(folder: Path, record: TrialRecord, wanted: TrialSpec) -> None:
+        here = MachineClass(class_facts(machine_facts(), wanted.threads, wanted.versions), "")
+        there = class_facts(record.machine, record.spec.threads, record.spec.versions)
+        for name in here.differs(there):
+            raise UsageError(
+                f"--anchor {folder}: its trials are of another machine class: {name} is {there[name]!r} there, "
+                f"{here.facts[name]!r} here; its times cannot be compared with this run's"
+            )
 
     def _take(self, record: TrialRecord) -> None:
         key, crossing = record.spec.key, record.crossing

@@ -17,6 +17,7 @@ from typing import Any
 
 from results.evaluations import Goal, Hit, find_hit, read_columns
 from results.irregularities import Irregularities
+from results.machines import MachineClass, MachineClasses
 from results.places import Place, find_places
 from results.record import CLOCKS, CPU, STEPS, WALL, StopReason, TrialRecord
 from results.store import (
@@ -45,6 +46,7 @@ class Trial:
       point: the hyperparameters as text, empty where there are none; equal texts are equal points.
       reason, detail: why the trial stopped, where it is recorded; else empty.
       used: submission time in all, in seconds; NaN where it is not recorded.
+      machine: index of its class in :attr:`Table.machines`; None where it is not recorded.
     """
 
     submission: str
@@ -64,6 +66,7 @@ class Trial:
     reason: str
     detail: str
     used: float = math.nan
+    machine: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,6 +90,7 @@ class Table:
       shared: facts that all own records share, by name (``ruleset``, ``track``, ``scale``).
       facts: distinct values of other facts of own records (``machine``, ``versions``, ``seed``), with their counts.
       irregularities: what was odd.
+      machines: machine classes of own records.
     """
 
     trials: tuple[Trial, ...]
@@ -95,6 +99,7 @@ class Table:
     shared: Mapping[str, str]
     facts: Mapping[str, Mapping[str, int]]
     irregularities: Irregularities
+    machines: tuple[MachineClass, ...] = ()
 
 
 def read_place(place: Place, goal: Goal, record: TrialRecord | None, odd: Irregularities) -> Trial:
@@ -234,7 +239,7 @@ def read_table(
             odd.add("damaged_record", f"{error}; the trial is left out", **cell, where=str(place.folder))
             continue
         if record is not None:
-            collected.add(place, record)
+            machine = collected.add(place, record)
         goal = goal_of(place.workload) if goal_of else _recorded_goal(place, record)
         if goal is None:
             odd.add(
@@ -246,7 +251,8 @@ def read_table(
             )
             continue
         collected.goals[place.workload] = goal
-        trials.append(read_place(place, goal, record, odd))
+        trial = read_place(place, goal, record, odd)
+        trials.append(trial if record is None else dataclasses.replace(trial, machine=machine))
     if damaged and not trials:
         raise damaged
     collected.note_runs(directories)
@@ -258,6 +264,7 @@ def read_table(
         {name: value for name, (value, _) in collected.shared.items()},
         {name: dict(sorted(counts.items())) for name, counts in collected.facts.items()},
         odd,
+        tuple(collected.machines.found),
     )
 
 
@@ -293,8 +300,10 @@ class _Collected:
         self.workloads: dict[str, tuple[WorkloadFacts, Place]] = {}
         self.shared: dict[str, tuple[str, Place]] = {}
         self.facts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+        self.machines = MachineClasses()
 
-    def add(self, place: Place, record: TrialRecord) -> None:
+    def add(self, place: Place, record: TrialRecord) -> int:
+        """Takes a record's facts; returns the index of its machine class."""
         spec = record.spec
         facts = WorkloadFacts(recorded_goal(record), spec.base_workload, spec.variant, spec.workload_version)
         known, first = self.workloads.setdefault(place.workload, (facts, place))
@@ -307,6 +316,7 @@ class _Collected:
                 raise StoreError(_mixed(name, known_value, value, first, place))
         for name, fact in _facts(record):
             self.facts[name][fact] += 1
+        return self.machines.add(record, str(place.folder))
 
     @staticmethod
     def _must_agree(what: str, known: Any, new: Any, field: str, first: Place, place: Place) -> None:
@@ -325,6 +335,8 @@ class _Collected:
                     self.facts[name][str(run[name])] += 1
 
     def note_machines(self, odd: Irregularities) -> None:
+        for found in self.machines.found:
+            self.facts["machine"][found.text] += found.trials
         for name in self.facts:
             kind = name.partition(" ")[0]
             if kind in ("machine", "versions") and len(self.facts[name]) > 1:
@@ -342,7 +354,6 @@ def _mixed(what: str, a: Any, b: Any, first: Place, place: Place) -> str:
 
 
 def _facts(record: TrialRecord) -> Iterator[tuple[str, str]]:
-    yield "machine", _words({name: fact for name, fact in record.machine.items() if name != "fingerprint"})
     yield f"versions with {record.spec.key.framework}", _words(record.spec.versions)
     yield "threads per trial", str(record.spec.threads)
     yield "started", record.started_at[:10]

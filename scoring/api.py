@@ -26,6 +26,7 @@ def score(
     draws: int = DEFAULT_DRAWS,
     reference: str | None = None,
     strict: bool = False,
+    across_machines: bool = False,
 ) -> Scoreboard:
     """Scores all submissions below the directories against each other.
 
@@ -38,6 +39,7 @@ def score(
       draws: bootstrap draws; 0 for none.
       reference: submission for the anchored score and the speedups.
       strict: raise for any irregularity.
+      across_machines: compare trials of two machine classes, their times scaled by calibration; else that is an error.
 
     Raises:
       ScoringError: anything that cannot be scored.
@@ -53,6 +55,7 @@ def score(
         draws=draws,
         reference=reference,
         strict=strict,
+        across_machines=across_machines,
     )
 
 
@@ -83,6 +86,7 @@ def explain(
     benchmark: str | Path | None = None,
     ruleset: str | None = None,
     reference: str | None = None,
+    across_machines: bool = False,
 ) -> Explanation:
     """Accounts for one submission's score, workload by workload; arguments as for :func:`score`.
 
@@ -91,7 +95,15 @@ def explain(
     """
     from scoring import explain as accounts
 
-    board = score(directories, clock=clock, rules=rules, benchmark=benchmark, ruleset=ruleset, draws=0)
+    board = score(
+        directories,
+        clock=clock,
+        rules=rules,
+        benchmark=benchmark,
+        ruleset=ruleset,
+        draws=0,
+        across_machines=across_machines,
+    )
     return accounts.explain(board, submission, reference)
 
 
@@ -110,6 +122,7 @@ def power(
     rules: str = "exact",
     benchmark: str | Path | None = None,
     ruleset: str | None = None,
+    across_machines: bool = False,
 ) -> Power:
     """How many studies and workloads would resolve a difference of scores (or the observed ones).
 
@@ -118,7 +131,15 @@ def power(
     """
     from scoring import power as planning
 
-    board = score(directories, clock=clock, rules=rules, benchmark=benchmark, ruleset=ruleset, draws=0)
+    board = score(
+        directories,
+        clock=clock,
+        rules=rules,
+        benchmark=benchmark,
+        ruleset=ruleset,
+        draws=0,
+        across_machines=across_machines,
+    )
     return planning.power(board.field, board.benchmark, rules, difference)
 
 

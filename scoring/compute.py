@@ -23,6 +23,7 @@ from scoring.bootstrap import (
 )
 from scoring.cells import Field, build_field
 from scoring.errors import ScoringError
+from scoring.machines import on_one_machine
 from scoring.mixing import refuse_mixed_versions
 from scoring.profile import CREDITS, performance_ratios
 from scoring.racing import note_raced
@@ -44,9 +45,11 @@ def score(
     draws: int,
     reference: str | None,
     strict: bool,
+    across_machines: bool = False,
 ) -> Scoreboard:
     """See :func:`scoring.api.score`."""
     table, chosen = read(directories, benchmark, ruleset)
+    table = on_one_machine(table, clock, across_machines)
     field = build_field(table, chosen, clock=clock, rules=rules)
     if reference is not None and reference not in field.submissions:
         raise ScoringError(f"no reference submission {reference!r}; there is: {', '.join(field.submissions)}")

@@ -28,6 +28,7 @@ def write_report(
     benchmark: str | Path | None = None,
     ruleset: str | None = None,
     draws: int = DEFAULT_DRAWS,
+    across_machines: bool = False,
 ) -> Path:
     """Scores the directories and writes ``index.html``, with the scoreboard's files beside it; returns its path.
 
@@ -36,7 +37,15 @@ def write_report(
     Raises:
       ScoringError: the results cannot be scored, or the folder cannot be written.
     """
-    board = score(directories, clock=clock, rules=rules, benchmark=benchmark, ruleset=ruleset, draws=draws)
+    board = score(
+        directories,
+        clock=clock,
+        rules=rules,
+        benchmark=benchmark,
+        ruleset=ruleset,
+        draws=draws,
+        across_machines=across_machines,
+    )
     folder = Path(folder)
     write_outputs(board, folder)
     path = folder / "index.html"

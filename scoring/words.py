@@ -93,7 +93,8 @@ def caption(board: Scoreboard) -> str:
         + (f" and {len(layout.held_out)} held-out variants" if layout.held_out else ""),
         f"{board.field.n_studies} stud{'ies' if board.field.n_studies != 1 else 'y'}",
     ]
-    return ", ".join(parts)
+    scaled = f"; SCALED: {board.shared['scaled']}" if "scaled" in board.shared else ""
+    return ", ".join(parts) + scaled
 
 
 def tie_note(board: Scoreboard) -> str:

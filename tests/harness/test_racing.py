@@ -151,6 +151,11 @@ def test_other_results_may_make_the_cut(tmp_path):
         Race(plan_trials(self_tuning(*PAIR)), out, [anchor])
     with pytest.raises(UsageError, match=r"budget_sec of mnist is .* in .*anchor.*, here 7\.0"):
         Race(plan_trials(self_tuning("nadamw_cosine", budget_sec=7.0)), out, [anchor])
+    elsewhere = tmp_path / "elsewhere"
+    for trial in plan_trials(self_tuning("nesterov_cosine")):
+        write_trial(elsewhere, dataclasses.replace(record_of(trial, 4.0), machine={"cpu": "another"}), [])
+    with pytest.raises(UsageError, match="another machine class: cpu is 'another' there"):
+        Race(planned, out, [elsewhere])
     with pytest.raises(UsageError, match="holds no trials"):
         Race(planned, out, [tmp_path / "nothing"])
     with pytest.raises(UsageError, match="give --race as well"):

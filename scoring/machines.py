@@ -1,0 +1,66 @@
+"""Times of two machine classes are not compared unless that is asked for, and then scaled by calibration."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from results.machines import MachineClass
+from results.reader import Table, Trial
+from scoring.errors import ScoringError
+
+
+def on_one_machine(table: Table, clock: str, across_machines: bool) -> Table:
+    """The table itself, or with the times of all classes scaled to the one with most trials.
+
+    Steps are the same on all machines. A scaled table has a line ``scaled`` in ``shared`` that says how it was done.
+
+    Raises:
+      ScoringError: trials of two classes, and nobody asked to compare them; or no calibration was recorded.
+    """
+    classes = table.machines
+    if len(classes) < 2 or clock == "steps":
+        return table
+    reference = max(classes, key=lambda found: found.trials)
+    other = next(found for found in classes if found is not reference)
+    if not across_machines:
+        parts = ", ".join(reference.differs(other.facts))
+        raise ScoringError(
+            f"trials of two machine classes: {reference.text} in {reference.folder}, and {other.text} in "
+            f"{other.folder} (they differ in {parts}); score them apart, on --clock steps, or scaled by calibration "
+            "with --across-machines"
+        )
+    scales = [_scale(found, reference) for found in classes]
+    trials = tuple(t if t.machine is None else _scaled(t, scales[t.machine]) for t in table.trials)
+    said = "; ".join(
+        f"{found.trials} trials by {scale:.3g} from {found.text}"
+        for found, scale in zip(classes, scales, strict=True)
+        if found is not reference
+    )
+    shared = {**table.shared, "scaled": f"times scaled by calibration to {reference.text}: {said}"}
+    return dataclasses.replace(table, trials=trials, shared=shared)
+
+
+def _scale(found: MachineClass, reference: MachineClass) -> float:
+    scale = 1.0 if found is reference else found.scale_to(reference)
+    if scale is None:
+        lacking: Sequence[MachineClass] = [c for c in (found, reference) if not c.kernels] or [found]
+        raise ScoringError(
+            f"the trials in {lacking[0].folder} have no calibration ({lacking[0].text}), so that their times cannot be "
+            "scaled; compare on --clock steps, or run them again with this version"
+        )
+    return scale
+
+
+def _scaled(trial: Trial, scale: float) -> Trial:
+    hit = trial.hit
+    if hit is not None:
+        hit = dataclasses.replace(
+            hit,
+            wall=hit.wall * scale,
+            cpu=hit.cpu * scale,
+            previous_wall=hit.previous_wall * scale,
+            previous_cpu=hit.previous_cpu * scale,
+        )
+    changes = {name: getattr(trial, name) * scale for name in ("wall", "cpu", "used")}
+    return dataclasses.replace(trial, hit=hit, **changes)
