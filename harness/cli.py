@@ -169,12 +169,14 @@ def plan_command(as_json: bool, **options: Any) -> None:
       timetrial plan standard --out runs/standard --jobs 2 --json
     """
     from harness import plan_view
-    from harness.plan import plan_status, plan_trials, price
+    from harness.plan import other_records, plan_status, plan_trials, price
 
     reports = []
     for request, out, jobs in _targets_of(options):
         statuses = plan_status(plan_trials(request), out)
-        reports.append(plan_view.plan_report(request, out, statuses, price(statuses, jobs), jobs))
+        reports.append(
+            plan_view.plan_report(request, out, statuses, price(statuses, jobs, other_records(statuses, out)), jobs)
+        )
     if as_json:
         click.echo(json.dumps(reports, indent=1))
     else:

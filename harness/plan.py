@@ -6,12 +6,13 @@ a command runs exactly what is missing.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import enum
 import functools
 import importlib.metadata
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from harness.task import TrialTask
 from harness.tuning import RULESETS, Ruleset, sample
 from harness.workloads import make_workload
 from results.record import StopReason, TrialKey, TrialRecord, TrialSpec
-from results.store import TRIAL_FILE, DamagedRecordError, read_trial, trial_folder
+from results.store import TRIAL_FILE, DamagedRecordError, find_trials, read_trial, trial_folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -288,9 +289,21 @@ EVALUATION_ALLOWANCE = 1.3
 """Wall time over submission time that an unrecorded trial is priced at: start-up and evaluation come on top."""
 
 
-def price(statuses: Sequence[PlannedStatus], jobs: int) -> Price:
-    """Prices the trials that a run would run."""
+def other_records(statuses: Sequence[PlannedStatus], out: Path) -> Iterator[TrialRecord]:
+    """Records in a results folder of trials that are not planned; damaged ones are left out."""
+    planned = {trial_folder(out, status.trial.key) for status in statuses}
+    for folder in find_trials(out):
+        if folder not in planned:
+            with contextlib.suppress(DamagedRecordError):
+                yield read_trial(folder)
+
+
+def price(statuses: Sequence[PlannedStatus], jobs: int, others: Iterable[TrialRecord] = ()) -> Price:
+    """Prices the trials that a run would run; ``others`` are records of submissions that are not planned."""
     recorded: dict[tuple[str, ...], list[float]] = {}
+    for record in others:
+        if not record.stop_reason.failed and record.stop_reason is not StopReason.RACED:
+            recorded.setdefault((record.spec.key.workload, record.spec.key.framework), []).append(record.wall_sec)
     for status in statuses:
         if status.status is Status.DONE and status.record is not None:
             key = status.trial.key

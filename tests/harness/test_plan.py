@@ -5,7 +5,7 @@ import pytest
 
 from harness.errors import UsageError
 from harness.launch import DEFAULT_LIMITS, core_slots
-from harness.plan import Status, plan_status, plan_trials, price
+from harness.plan import Status, other_records, plan_status, plan_trials, price
 from harness.spec import BASE, Target
 from harness.suite import Request, load_suite, requests_of, suite_names, workloads_of
 from harness.workloads import make_workload, split_name, workload_class, workload_names
@@ -243,3 +243,12 @@ def test_jobs_never_share_cores(monkeypatch):
     with pytest.raises(UsageError, match="3 jobs of 2 threads need 6 cores, this machine has 4.*use --jobs 2"):
         core_slots(3, 2)
     assert DEFAULT_LIMITS.memory_bytes is None
+
+
+def test_a_newcomer_is_priced_by_what_others_took_in_the_same_folder(tmp_path):
+    for trial in plan_trials(dataclasses.replace(REQUEST, submissions=(("nesterov_cosine", "torch"),))):
+        write_trial(tmp_path, record_of(trial), [])
+    newcomer = dataclasses.replace(REQUEST, submissions=(("nadamw_cosine", "torch"),))
+    statuses = plan_status(plan_trials(newcomer), tmp_path)
+    found = price(statuses, 1, other_records(statuses, tmp_path))
+    assert (found.trials, found.known, found.expected_sec) == (2, 2, 16.0)
