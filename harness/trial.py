@@ -54,7 +54,8 @@ def run_trial(task: TrialTask, send: Send) -> Outcome:
     backend = backend_for(task.spec.key.framework, task.entry.conventions)
     backend.set_threads(task.spec.threads)
     workload = workload_of(task, backend)
-    splits = {split: workload.examples(split) for split in ("train", "validation", "test") if _has(workload, split)}
+    wanted = ("train", "validation", "test", *(("eval_train",) if task.train_at_end else ()))
+    splits = {split: workload.examples(split) for split in wanted if _has(workload, split)}  # unreadable from here on
     confinement = close_in(
         task,
         splits,
