@@ -233,6 +233,7 @@ def run_command(
     """
     from harness.launch import Limits
     from harness.run import run
+    from scoring.errors import ScoringError
 
     limits = Limits(grace, int(memory * 2**30) if memory else None)
     if chaos and race:
@@ -240,7 +241,7 @@ def run_command(
     if chaos:
         _run_with_chaos(options, limits, chaos_seed, chaos_every, as_json)
         return
-    summaries = []
+    summaries, unscored = [], False
     for request, out, jobs in _targets_of(options):
         summary = run(
             request,
@@ -257,7 +258,11 @@ def run_command(
         )
         summaries.append({"ruleset": request.ruleset, "out": str(out), **dataclasses.asdict(summary)})
         if summary.measured and not no_report:
-            score_and_report([out, *anchors], out / "report", quiet=as_json)
+            try:
+                score_and_report([out, *anchors], out / "report", quiet=as_json)
+            except ScoringError as error:  # such as trials of two machine classes; what was run is recorded
+                _say(f"error: {out} was run, but has no leaderboard: {error}")
+                unscored = True
     if as_json:
         click.echo(json.dumps(summaries, indent=1))
     measured, failed = (sum(summary[name] for summary in summaries) for name in ("measured", "failed"))
@@ -267,6 +272,8 @@ def run_command(
     if failed:
         _say(f"{failed} trials failed; their records say why, and --retry-failed runs them again")
         sys.exit(EXIT_TRIALS_FAILED)
+    if unscored:
+        sys.exit(EXIT_BAD_INPUT)
 
 
 def _run_with_chaos(options: Mapping[str, Any], limits: Limits, seed: int, every_sec: float, as_json: bool) -> None:

@@ -43,6 +43,8 @@ def _run_options(command: Any) -> Any:
         click.option("--data-dir", type=_FOLDER, help="Where data lies or is cached."),
         click.option("--jobs", "-j", type=click.IntRange(1), help="Trials at a time. Default: one per core."),
         click.option("--replace-stale", is_flag=True, help="Rerun trials recorded under other conditions."),
+        click.option("--across-machines", is_flag=True,
+                     help="Compare times of two machine classes, scaled by calibration; else an error."),
     ]  # fmt: skip
     for option in reversed(options):
         command = option(command)
@@ -110,7 +112,7 @@ def compare_command(
     request = _request(submissions, ruleset, answer.censored or answer.name == "reached", options)
     names = list(search_points(request))
     check(test, answer.name, names, request.workloads, chosen.name, chosen.test_train_ratio, margin)
-    found = samples(request, chosen, _runner(out, as_json, options), answer, inner)
+    found = samples(request, chosen, _runner(out, as_json, answer.name, options), answer, inner)
     comparison = compare(
         found,
         test=test,
@@ -158,7 +160,7 @@ def cv_command(submissions: Sequence[str], plan: str, response: str, out: Path, 
 
     chosen = parse_plan(plan)
     request = _request(submissions, "external", RESPONSES[response].censored, options)
-    results = cross_validated(request, chosen, _runner(out, as_json, options), RESPONSES[response])
+    results = cross_validated(request, chosen, _runner(out, as_json, response, options), RESPONSES[response])
     points = search_points(request)
     if as_json:
         listed = [
@@ -192,14 +194,21 @@ def _request(submissions: Sequence[str], ruleset: str, target_required: bool, op
     )
 
 
-def _runner(out: Path, quiet: bool, options: dict[str, Any]) -> Runner:
+def _runner(out: Path, quiet: bool, response: str, options: dict[str, Any]) -> Runner:
     from rich.console import Console
 
     from harness.comparison import Runner
     from harness.machine import usable_cores
 
     console = Console(stderr=True, quiet=quiet)
-    return Runner(out, options["jobs"] or len(usable_cores()), console, replace_stale=options["replace_stale"])
+    return Runner(
+        out,
+        options["jobs"] or len(usable_cores()),
+        console,
+        replace_stale=options["replace_stale"],
+        timed=response == "log-time",
+        across_machines=options["across_machines"],
+    )
 
 
 def _console() -> Any:

@@ -30,21 +30,25 @@ busy machine does not cut runs short."""
 
 @dataclasses.dataclass(frozen=True)
 class Runner:
-    """Runs trials into one folder and reads them back; recorded ones are not repeated."""
+    """Runs trials into one folder and reads them back; recorded ones are not repeated. Where seconds are compared
+    (``timed``), runs of two machine classes are refused or, ``across_machines``, scaled."""
 
     out: Path
     jobs: int
     console: Console
     limits: Limits = DEFAULT_LIMITS
     replace_stale: bool = False
+    timed: bool = False
+    across_machines: bool = False
 
     def runs(self, request: Request, planned: Sequence[PlannedTrial]) -> dict[TrialKey, Run]:
         """Runs what is missing of the planned trials; returns all of them.
 
         Raises:
           UsageError, StoreError: as :func:`harness.run.run`; or a trial failed.
+          ScoringError: of two machine classes.
         """
-        from scoring.comparison import read_run
+        from scoring.comparison import on_one_machine, read_run
 
         summary = run(
             request,
@@ -60,10 +64,11 @@ class Runner:
                 f"{summary.failed} of {summary.planned} trials in {self.out} failed, so that the samples are unequal; "
                 "their trial.json says why (stop_detail)"
             )
-        return {
+        found = {
             trial.key: read_run(trial_folder(self.out, trial.key), trial.key.fold or f"study {trial.key.study}")
             for trial in planned
         }
+        return on_one_machine(found, self.across_machines) if self.timed else found
 
 
 def requests_under(request: Request, plan: Plan, folds: int | None = None) -> list[Request]:

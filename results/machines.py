@@ -21,8 +21,8 @@ _FRAMEWORKS = ("torch", "jax", "jaxlib")
 def class_facts(machine: Mapping[str, Any], threads: int, versions: Mapping[str, str]) -> dict[str, str]:
     """What a class is made of, from a record's facts about its machine: processor and instruction sets, memory, system,
     accelerators with their number and driver's major version, CUDA's, BLAS, cores and threads that a trial is given,
-    and versions of the frameworks. Facts that were not recorded are absent. Neither timetrial's version nor how many
-    cores the launcher had is among them."""
+    and the frameworks' versions, as 2.13. Facts that were not recorded are absent. Neither timetrial's version nor how
+    many cores the launcher had is among them."""
     if "cpu" not in machine:
         return {name: str(value) for name, value in machine.items() if name == "class"}
     more = machine.get("fingerprint", {})
@@ -35,7 +35,7 @@ def class_facts(machine: Mapping[str, Any], threads: int, versions: Mapping[str,
         "blas": more.get("blas"),
         "cuda": more.get("cuda"),
         "cores_per_trial": threads,
-        **{name: versions.get(name) for name in _FRAMEWORKS},
+        **{name: ".".join(versions.get(name, "").split(".")[:2]) for name in _FRAMEWORKS},
     }
     return {name: str(value) for name, value in found.items() if value not in (None, "")}
 

@@ -18,36 +18,49 @@ def on_one_machine(table: Table, clock: str, across_machines: bool) -> Table:
     Raises:
       ScoringError: trials of two classes, and nobody asked to compare them; or no calibration was recorded.
     """
-    classes = table.machines
-    if len(classes) < 2 or clock == "steps":
+    if len(table.machines) < 2 or clock == "steps":
         return table
+    scales, said = scales_of(table.machines, across_machines, "--clock steps")
+    trials = tuple(t if t.machine is None else _scaled(t, scales[t.machine]) for t in table.trials)
+    return dataclasses.replace(table, trials=trials, shared={**table.shared, "scaled": said})
+
+
+def scales_of(classes: Sequence[MachineClass], across_machines: bool, steps: str) -> tuple[list[float], str]:
+    """Factors that make each class's times those of the class with most trials, and what was done in words.
+
+    Args:
+      classes: at least two.
+      across_machines: whether that was asked for.
+      steps: the option that compares steps instead.
+
+    Raises:
+      ScoringError: nobody asked for it, or a class has no calibration.
+    """
     reference = max(classes, key=lambda found: found.trials)
     other = next(found for found in classes if found is not reference)
     if not across_machines:
         parts = ", ".join(reference.differs(other.facts))
         raise ScoringError(
             f"trials of two machine classes: {reference.text} in {reference.folder}, and {other.text} in "
-            f"{other.folder} (they differ in {parts}); score them apart, on --clock steps, or scaled by calibration "
+            f"{other.folder} (they differ in {parts}); compare them apart, on {steps}, or scaled by calibration "
             "with --across-machines"
         )
-    scales = [_scale(found, reference) for found in classes]
-    trials = tuple(t if t.machine is None else _scaled(t, scales[t.machine]) for t in table.trials)
+    scales = [_scale(found, reference, steps) for found in classes]
     said = "; ".join(
         f"{found.trials} trials by {scale:.3g} from {found.text}"
         for found, scale in zip(classes, scales, strict=True)
         if found is not reference
     )
-    shared = {**table.shared, "scaled": f"times scaled by calibration to {reference.text}: {said}"}
-    return dataclasses.replace(table, trials=trials, shared=shared)
+    return scales, f"times scaled by calibration to {reference.text}: {said}"
 
 
-def _scale(found: MachineClass, reference: MachineClass) -> float:
+def _scale(found: MachineClass, reference: MachineClass, steps: str) -> float:
     scale = 1.0 if found is reference else found.scale_to(reference)
     if scale is None:
         lacking: Sequence[MachineClass] = [c for c in (found, reference) if not c.kernels] or [found]
         raise ScoringError(
             f"the trials in {lacking[0].folder} have no calibration ({lacking[0].text}), so that their times cannot be "
-            "scaled; compare on --clock steps, or run them again with this version"
+            f"scaled; compare on {steps}, or run them again with this version"
         )
     return scale
 

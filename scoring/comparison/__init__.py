@@ -4,7 +4,7 @@ from scoring.comparison.compare import Comparison, check, compare
 from scoring.comparison.designs import DESIGNS, Design
 from scoring.comparison.nested import NestedResult, nested
 from scoring.comparison.responses import RESPONSES, Response
-from scoring.comparison.samples import Run, Sample, read_run
+from scoring.comparison.samples import Run, Sample, on_one_machine, read_run
 from scoring.comparison.verdicts import Row, Verdict
 
 __all__ = [
@@ -21,5 +21,6 @@ __all__ = [
     "check",
     "compare",
     "nested",
+    "on_one_machine",
     "read_run",
 ]

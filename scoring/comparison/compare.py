@@ -14,7 +14,7 @@ from scipy import stats
 from scoring import statistics as st
 from scoring.comparison.designs import DESIGNS, Design, right_answers
 from scoring.comparison.responses import RESPONSES, Response
-from scoring.comparison.samples import Sample, check_paired
+from scoring.comparison.samples import Sample, check_paired, how_scaled
 from scoring.comparison.verdicts import (
     CENSORED_BEYOND_USE,
     CENSORED_NOTE,
@@ -46,6 +46,7 @@ class Comparison:
         the family.
       ranks: mean ranks, where the test ranks.
       submissions, workloads: as compared.
+      scaled: how times of other machine classes were scaled; empty where there were none.
     """
 
     test: str
@@ -59,6 +60,7 @@ class Comparison:
     ranks: RankTest | None
     submissions: tuple[str, ...]
     workloads: tuple[str, ...]
+    scaled: str = ""
 
     @property
     def decided(self) -> bool:
@@ -77,6 +79,7 @@ class Comparison:
             "family_size": len(self.rows),
             "submissions": list(self.submissions),
             "workloads": list(self.workloads),
+            "scaled": self.scaled or None,
             "rows": [row.to_json() for row in self.rows],
             "omnibus": {name: dataclasses.asdict(outcome) for name, outcome in self.omnibus.items()},
             "combined": [
@@ -139,8 +142,9 @@ def compare(
         raise ScoringError(f"{test}: {error}") from None
     rows = tuple(context.row(draft, float(p), len(drafts)) for draft, p in zip(drafts, adjusted, strict=True))
     combined = {} if over_workloads or len(workloads) < 2 else _combined(rows, context.pairs, answer)
+    scaled = how_scaled(run for sample in samples.values() for run in sample.runs)
     return Comparison(
-        test, plan, answer.name, alpha, adjustment, rows, omnibus, combined, ranks, submissions, workloads
+        test, plan, answer.name, alpha, adjustment, rows, omnibus, combined, ranks, submissions, workloads, scaled
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from scoring.comparison.responses import Response
-from scoring.comparison.samples import Run
+from scoring.comparison.samples import Run, how_scaled
 from scoring.errors import ScoringError
 from scoring.statistics import FoldSummary, fold_summary
 
@@ -57,6 +57,7 @@ class NestedResult:
       optimism: nested mean less non-nested mean, in units of the cost; at least 0, since the best is chosen afterwards.
       same_point: share of outer folds that chose the most common point.
       is_ratio: whether costs are logarithms.
+      scaled: how times of other machine classes were scaled; empty where there were none.
     """
 
     response: str
@@ -67,6 +68,7 @@ class NestedResult:
     optimism: float
     same_point: float
     is_ratio: bool
+    scaled: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; infinities as null."""
@@ -83,6 +85,7 @@ class NestedResult:
             "non_nested_mean": self.non_nested_mean,
             "optimism": self.optimism,
             "same_point": self.same_point,
+            "scaled": self.scaled or None,
         }
 
 
@@ -175,6 +178,7 @@ def nested(
         float(nested_costs.mean() - means[best]),
         max(chosen.count(point) for point in chosen) / len(chosen),
         response.is_ratio,
+        how_scaled(run for runs in outer.values() for run in runs),
     )
 
 

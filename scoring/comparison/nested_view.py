@@ -18,7 +18,7 @@ def print_nested(title: str, result: NestedResult, points: Sequence[Mapping[str,
     from rich.table import Table
     from rich.text import Text
 
-    console.print(Text(title, style="italic"))
+    console.print(Text(title + (f"; SCALED: {result.scaled}" if result.scaled else ""), style="italic"))
     table = Table()
     for name in ("outer fold", "chosen point", "inner median", "inner hits", f"outer {result.response}"):
         table.add_column(name)

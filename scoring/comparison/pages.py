@@ -98,7 +98,7 @@ def caption(comparison: Comparison) -> str:
     family = f"{n} hypotheses, corrected together by {comparison.adjustment}" if n > 1 else "one hypothesis"
     return (
         f"{comparison.test} on {RESPONSES[comparison.response].label}, plan {comparison.plan}; {family}, "
-        f"level {comparison.alpha:g}"
+        f"level {comparison.alpha:g}" + (f"; SCALED: {comparison.scaled}" if comparison.scaled else "")
     )
 
 

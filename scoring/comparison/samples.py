@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from results.evaluations import Goal
-from results.record import STEPS, WALL
+from results.machines import MachineClasses
+from results.record import STEPS, WALL, TrialRecord
 from results.store import read_evaluations, read_right, read_trial
 from scoring.errors import ScoringError
+from scoring.machines import scales_of
+
+K = TypeVar("K")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +32,8 @@ class Run:
       metric: best validation value within the budget; NaN without any.
       right: which test examples the last network classifies rightly ``[n]``, or None.
       folder: where the record lies.
+      record: what was read; None for a run that was not.
+      scaled: how its seconds were scaled to another machine class; empty where they were not.
     """
 
     unit: str
@@ -36,6 +44,8 @@ class Run:
     metric: float
     right: np.ndarray | None = None
     folder: str = ""
+    record: TrialRecord | None = None
+    scaled: str = ""
 
 
 def read_run(folder: Path, unit: str) -> Run:
@@ -59,7 +69,31 @@ def read_run(folder: Path, unit: str) -> Run:
         metric=goal.best(row.get(goal.column, math.nan) for row in rows),
         right=read_right(folder),
         folder=str(folder),
+        record=record,
     )
+
+
+def on_one_machine(runs: Mapping[K, Run], across_machines: bool) -> dict[K, Run]:
+    """The runs as they are, or with seconds scaled to the machine class with most of them.
+
+    Raises:
+      ScoringError: runs of two machine classes, and nobody asked to compare them; or no calibration was recorded.
+    """
+    classes = MachineClasses()
+    index = {key: classes.add(run.record, run.folder) for key, run in runs.items() if run.record is not None}
+    if len(classes.found) < 2:
+        return dict(runs)
+    scales, said = scales_of(classes.found, across_machines, "--response steps")
+    return {key: _scaled(run, scales[index[key]], said) if key in index else run for key, run in runs.items()}
+
+
+def _scaled(run: Run, scale: float, said: str) -> Run:
+    return dataclasses.replace(run, wall=run.wall * scale, wall_limit=run.wall_limit * scale, scaled=said)
+
+
+def how_scaled(runs: Iterable[Run]) -> str:
+    """How the runs' seconds were scaled; empty where none were."""
+    return "; ".join(dict.fromkeys(run.scaled for run in runs if run.scaled))
 
 
 @dataclasses.dataclass(frozen=True)

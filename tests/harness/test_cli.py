@@ -1,5 +1,6 @@
 """The command line as a user meets it."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ from click.testing import CliRunner
 
 from harness.cli import main
 from harness.spec import Target
-from results.store import find_trials
+from results.store import find_trials, read_evaluations, read_trial, write_trial
 
 HEAVY = ("torch", "jax", "pandas", "scipy", "sklearn", "matplotlib")
 
@@ -145,6 +146,13 @@ def test_run_plan_score_and_report_work_together(tmp_path, write_entry, easy_tar
     assert unknown.exit_code == 2 and "adam" in unknown.stderr
     assert invoke("report", out, "--out", tmp_path / "page").exit_code == 0
     assert (tmp_path / "page" / "index.html").exists()
+
+    first = next(iter(find_trials(out)))
+    elsewhere = dataclasses.replace(read_trial(first), machine={"cpu": "another"})
+    write_trial(out, elsewhere, read_evaluations(first))
+    result = invoke("run", *arguments, "--jobs", 1, "--json")
+    assert result.exit_code == 2 and json.loads(result.stdout)[0]["already_done"] == 2
+    assert "was run, but has no leaderboard: trials of two machine classes" in result.stderr
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """``timetrial compare`` and ``timetrial cv`` through the real harness, on runs of a second."""
 
+import dataclasses
 import json
 
 import pytest
@@ -8,7 +9,7 @@ from click.testing import CliRunner
 from harness import cli_compare
 from harness.cli import main
 from harness.resampling import parse_plan
-from results.store import find_trials, read_right, read_trial
+from results.store import find_trials, read_evaluations, read_right, read_trial, trial_folder, write_trial
 from scoring.comparison import DESIGNS, RESPONSES
 from scoring.comparison import samples as samples_module
 from scoring.statistics.multiplicity import ADJUSTMENTS
@@ -149,3 +150,20 @@ def test_a_miss_is_penalised_by_the_fixed_budget(tmp_path, entries):
     (path,) = (p.parent for p in tmp_path.rglob("trial.json") if "slow" in p.parts)
     run = samples_module.read_run(path, "unit")
     assert run.steps == float("inf") and run.steps_limit == 250 and run.wall_limit > 0
+
+
+def test_a_folder_gone_on_with_on_another_machine_is_refused_for_times_alone(tmp_path, entries):
+    command = (
+        "compare", entries / "good", entries / "slow", "--test", "permutation", "--plan", "holdout-1",
+        "--out", tmp_path, *SHORT,
+    )  # fmt: skip
+    assert invoke(*command, "--response", "metric")[0] in (0, 3)
+    (path,) = (p.parent for p in tmp_path.rglob("trial.json") if "slow" in p.parts)
+    other = dataclasses.replace(read_trial(path), machine={"cpu": "another"})
+    root = next(p for p in path.parents if trial_folder(p, other.spec.key) == path)
+    write_trial(root, other, read_evaluations(path), read_right(path))
+    code, _, err = invoke(*command)
+    assert code == 2 and "two machine classes" in err and "cpu another" in err and "--across-machines" in err
+    code, out, err = invoke(*command, "--across-machines", "--json")
+    assert code in (0, 3) and "from cores_per_trial 1, cpu another" in json.loads(out)["scaled"], err
+    assert invoke(*command, "--response", "steps")[0] in (0, 3)

@@ -66,7 +66,8 @@ def test_two_classes(change, name):
 
 def test_threads_and_framework_are_part_of_it_timetrial_is_not():
     assert differs(MACHINE, MACHINE, threads=(1, 2)) == ["cores_per_trial"]
-    assert differs(MACHINE, MACHINE, versions=({"torch": "2"}, {"torch": "3"})) == ["torch"]
+    assert differs(MACHINE, MACHINE, versions=({"torch": "2.13.0"}, {"torch": "2.14.0"})) == ["torch"]
+    assert not differs(MACHINE, MACHINE, versions=({"torch": "2.13.0+cpu"}, {"torch": "2.13.1"}))
     assert not differs(MACHINE, MACHINE, versions=({"torch": "2", "timetrial": "1"}, {"jax": "1", "timetrial": "2"}))
 
 
