@@ -53,6 +53,9 @@ class Places:
     def may_read(self, path: Path) -> bool:
         return _is_below(path, self.readable) or self.may_write(path)
 
+    def may_list(self, path: Path) -> bool:
+        return _is_below(path, self.listable) or self.may_read(path)
+
     def may_write(self, path: Path) -> bool:
         return _is_below(path, self.writable)
 
@@ -101,7 +104,9 @@ def places_of(folder: Path, own: Iterable[Path], data: Iterable[Path], outputs: 
     readable |= {*data, *own}
     devices = [*map(Path, _DEVICES), *Path("/dev").glob("nvidia*")]
     writable = {folder, *outputs, *devices, Path("/proc/self/task"), Path("/proc/self/comm")}
-    listable = {*_homes(), *(path.parent for path in own)}
+    # Whoever looks for an installed package's plug-ins goes through every folder on the path, and their metadata.
+    readable |= {metadata for home in _homes() for metadata in home.glob("*.egg-info")}
+    listable = {*_homes(), *map(Path, filter(None, sys.path)), *(path.parent for path in own)}
     return Places(_resolved(readable), _resolved(writable), _resolved(listable))
 
 

@@ -223,7 +223,8 @@ class Watch:
             return
         writes = event in _CHANGED_FILES or (event == "open" and _is_writing(args))
         about_itself = Path("/proc", str(os.getpid())) in path.parents  # another number in the copy that asks for sizes
-        allowed = self._places.may_write(path) if writes else about_itself or self._places.may_read(path)
+        may = self._places.may_write if writes else self._places.may_read if event == "open" else self._places.may_list
+        allowed = may(path) or (about_itself and not writes)
         if not allowed and (caller := self._beyond_libraries(frame)):
             self._tell(f"{'writes' if writes else 'reads'} {path}", caller)
 
