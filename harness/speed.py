@@ -15,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from harness.machine import usable_cores
+
 REPEATS = 7
 MOST_DRIFT: Mapping[str, float] = {"compute": 1.25, "memory": 2.0, "calls": 1.25}
 """A kernel may be so much slower or faster after a trial than before. Cores share the memory's bandwidth: that kernel
@@ -74,6 +76,7 @@ class Speed:
       steal_sec: how long a virtual machine's cores were taken by other machines, in all.
       throttled: how often a core slowed itself for its heat, in all.
       at: wall time of the measurement's end, in seconds.
+      unused_sec: core seconds until then, on the cores that this process may use, less its own CPU time.
     """
 
     kernels: Mapping[str, float]
@@ -82,11 +85,14 @@ class Speed:
     steal_sec: float | None
     throttled: int | None
     at: float
+    unused_sec: float
 
 
 def measure() -> Speed:
     kernels = {name: min(times) for name, times in kernel_times().items()}
-    return Speed(kernels, _load(), _waited_sec(), _steal_sec(), _throttled(), time.perf_counter())
+    now = time.perf_counter()
+    unused = len(usable_cores()) * now - time.process_time()
+    return Speed(kernels, _load(), _waited_sec(), _steal_sec(), _throttled(), now, unused)
 
 
 def compared(before: Speed, after: Speed) -> tuple[dict[str, object], str]:
@@ -94,7 +100,9 @@ def compared(before: Speed, after: Speed) -> tuple[dict[str, object], str]:
     drift = {name: after.kernels[name] / before.kernels[name] for name in before.kernels}
     passed = after.at - before.at
     waits = [seconds - before.waited_sec.get(thread, 0.0) for thread, seconds in after.waited_sec.items()]
-    waited = max(waits, default=None)  # threads that take turns wait by turns
+    # Threads that take turns wait by turns; while they wait for each other, the process misses nothing.
+    unused = after.unused_sec - before.unused_sec
+    waited = max(0.0, min(unused, max(waits))) if waits else None
     kept: dict[str, object] = {
         "kernels_before_sec": {name: float(f"{sec:.4g}") for name, sec in before.kernels.items()},
         "drift": {name: round(ratio, 3) for name, ratio in drift.items()},

@@ -8,12 +8,20 @@ from harness.cli import main
 from harness.machine import machine_facts
 from harness.speed import KERNELS, MOST_DRIFT, Speed, compared, kernel_times, measure
 
-QUIET = Speed({"compute": 1.0, "memory": 2.0}, load=1.0, waited_sec={7: 5.0}, steal_sec=1.0, throttled=3, at=100.0)
+QUIET = Speed(
+    {"compute": 1.0, "memory": 2.0},
+    load=1.0,
+    waited_sec={7: 5.0},
+    steal_sec=1.0,
+    throttled=3,
+    at=100.0,
+    unused_sec=10.0,
+)
 
 
 def test_a_quiet_machine_is_not_disturbed_by_a_neighbours_use_of_the_memory_and_its_facts_are_kept():
     after = dataclasses.replace(
-        QUIET, kernels={"compute": 1.1, "memory": 1.2}, waited_sec={7: 6.0}, steal_sec=1.5, at=200.0
+        QUIET, kernels={"compute": 1.1, "memory": 1.2}, waited_sec={7: 6.0}, steal_sec=1.5, at=200.0, unused_sec=12.0
     )
     kept, disturbed = compared(QUIET, after)
     assert disturbed == ""
@@ -33,8 +41,15 @@ def test_a_quiet_machine_is_not_disturbed_by_a_neighbours_use_of_the_memory_and_
     ],
 )
 def test_what_disturbs_a_trial_is_named(changes, reason):
-    _, disturbed = compared(QUIET, dataclasses.replace(QUIET, **{"at": 200.0, **changes}))
+    _, disturbed = compared(QUIET, dataclasses.replace(QUIET, **{"at": 200.0, "unused_sec": 60.0, **changes}))
     assert reason in disturbed
+
+
+def test_threads_that_wait_for_each_other_miss_nothing():
+    """jax has several threads per process; on one core they take turns, and the core is the process's all the time."""
+    busy = dataclasses.replace(QUIET, at=200.0, waited_sec={7: 45.0, 8: 40.0}, unused_sec=11.0)
+    kept, disturbed = compared(QUIET, busy)
+    assert disturbed == "" and kept["waited_share"] == 0.01
 
 
 def test_what_the_system_does_not_tell_disturbs_nobody():
