@@ -65,6 +65,7 @@ _REFUSED_CALLS: Mapping[str, tuple[int, int]] = {
 }
 """Memory and messages shared with other processes, other processes' memory, other cores than the trial's, the system's
 clock, and ways around the rules. Numbers on x86_64 and on aarch64."""
+_CONNECT_CALL = (42, 203)
 _ARCHITECTURES: Mapping[str, tuple[int, int, int, int]] = {
     "x86_64": (0xC000003E, 317, 41, 0),
     "aarch64": (0xC00000B7, 277, 198, 1),
@@ -150,34 +151,34 @@ def _allow(ruleset: int, path: Path, rights: int) -> None:
 def _seccomp(tcp_is_confined: bool) -> bool:
     """Installs a filter in all threads; False where the architecture or the kernel is not known for it.
 
-    Where Landlock keeps TCP from connecting, TCP sockets themselves are allowed: torch's process group listens on one,
-    also a group of one process.
+    TCP sockets themselves are allowed, because torch's process group listens on one, also a group of one process;
+    where Landlock does not keep them from connecting, nothing can connect, not even to a local socket.
     """
     if platform.machine() not in _ARCHITECTURES:
         return False
     constant, seccomp, socket, column = _ARCHITECTURES[platform.machine()]
+    numbers = [row[column] for row in _REFUSED_CALLS.values()]
+    numbers += [] if tcp_is_confined else [_CONNECT_CALL[column]]
     lines: list[tuple[int, int, str, str]] = [
         (_LOAD, _ARCHITECTURE_AT, "", ""),
         (_IF_EQUAL, constant, "next", "allow"),
         (_LOAD, _NUMBER_AT, "", ""),
-        *((_IF_EQUAL, row[column], "refuse", "next") for row in _REFUSED_CALLS.values()),
+        *((_IF_EQUAL, number, "refuse", "next") for number in numbers),
         (_IF_EQUAL, socket, "next", "allow"),
         (_LOAD, _ARGUMENT_AT[0], "", ""),
         (_IF_EQUAL, _UNIX, "allow", "next"),
         (_IF_EQUAL, _NETLINK, "allow", "next"),
+        (_IF_EQUAL, _IPV4, "over", "next"),
+        (_IF_EQUAL, _IPV6, "next", "refuse"),
+        (_LOAD, _ARGUMENT_AT[1], "", ""),
+        (_AND, _TYPE_MASK, "", ""),
+        (_IF_EQUAL, _STREAM, "next", "refuse"),
+        (_LOAD, _ARGUMENT_AT[2], "", ""),
+        (_IF_EQUAL, 0, "allow", "next"),
+        (_IF_EQUAL, _TCP_PROTOCOL, "allow", "next"),
+        (_RETURN, _REFUSE, "", ""),
+        (_RETURN, _ALLOW, "", ""),
     ]
-    if tcp_is_confined:
-        lines += [
-            (_IF_EQUAL, _IPV4, "over", "next"),
-            (_IF_EQUAL, _IPV6, "next", "refuse"),
-            (_LOAD, _ARGUMENT_AT[1], "", ""),
-            (_AND, _TYPE_MASK, "", ""),
-            (_IF_EQUAL, _STREAM, "next", "refuse"),
-            (_LOAD, _ARGUMENT_AT[2], "", ""),
-            (_IF_EQUAL, 0, "allow", "next"),
-            (_IF_EQUAL, _TCP_PROTOCOL, "allow", "next"),
-        ]
-    lines += [(_RETURN, _REFUSE, "", ""), (_RETURN, _ALLOW, "", "")]
     program = b"".join(_assembled(line, len(lines) - at) for at, line in enumerate(lines))
     instructions = ctypes.create_string_buffer(program)
     header = ctypes.create_string_buffer(struct.pack("@HP", len(lines), ctypes.addressof(instructions)))

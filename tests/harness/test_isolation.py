@@ -1,8 +1,10 @@
 """What a trial's process finds around it, and what it cannot reach."""
 
 import os
+import platform
 import subprocess
 import sys
+import tempfile
 import textwrap
 import unittest.mock
 from pathlib import Path
@@ -12,7 +14,7 @@ from rich.console import Console
 
 from harness.isolation import Places, clean_environment, places_of
 from harness.run import run
-from harness.sandbox import landlock_version
+from harness.sandbox import _ARCHITECTURES, landlock_version
 from harness.spec import Target
 from harness.suite import Request
 from results.record import StopReason
@@ -96,6 +98,35 @@ def test_a_confined_process_reaches_nothing_else(tmp_path):
     assert (tmp_path / "outer" / "file").read_text() == "secret"
 
 
+UNCONFINED_TCP = """
+    import socket
+    from harness import sandbox
+
+    assert sandbox._seccomp(tcp_is_confined=False)
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    listening.listen()
+    for address in (listening.getsockname(), ("127.0.0.1", 9)):
+        try:
+            socket.socket().connect(address)
+        except OSError as error:
+            print(type(error).__name__)
+    import torch.distributed as dist
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    print(dist.is_initialized())
+"""
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or platform.machine() not in _ARCHITECTURES,
+    reason="seccomp is for Linux, on two processors",
+)
+def test_where_landlock_does_not_keep_tcp_from_connecting_nothing_connects_and_a_group_of_one_listens():
+    command = [sys.executable, "-c", textwrap.dedent(UNCONFINED_TCP)]
+    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert found == ["PermissionError", "PermissionError", "True"]
+
+
 LOOKS = """
 import os, tempfile
 from pathlib import Path
@@ -110,14 +141,13 @@ assert list(here.iterdir()) == [], "empty at the start"
 def test_each_trial_has_an_empty_folder_and_leaves_nothing(tmp_path, write_entry, monkeypatch):
     monkeypatch.setattr("harness.spec.Workload._declared_target", lambda self: Target(0.75, 0.7))
     monkeypatch.setenv("SECRET_TOKEN", "x")
-    kept = tmp_path / "temporary"
-    kept.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(kept))
+    made, make = [], tempfile.TemporaryDirectory
+    monkeypatch.setattr(tempfile, "TemporaryDirectory", lambda **options: made.append(make(**options)) or made[-1])
     entry = write_entry("looks", replace={"LEARNING_RATE = 1e-3": f"LEARNING_RATE = 1e-3{LOOKS}"})
     request = Request(("mnist",), ((str(entry), None),), ruleset="self_tuning", studies=2, trials=1)
     with Path(os.devnull).open("w") as sink:
         run(request, tmp_path / "out", console=Console(file=sink))
     records = [read_trial(folder) for folder in find_trials(tmp_path / "out")]
     assert [record.stop_reason for record in records] == [StopReason.TARGET_REACHED] * 2, records[0].stop_detail
-    assert [path.name for path in kept.iterdir() if "timetrial" in path.name] == []
+    assert made and not any(Path(folder.name).exists() for folder in made)
     assert landlock_version() == 0 or records[0].isolation["files"].startswith("landlock")
