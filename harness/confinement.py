@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from harness.compat.sources import read_sources
+from harness.compat.sources import Sources, read_sources
 from harness.entry import Entry, load_functions
 from harness.isolation import confine_to, places_of
 from harness.spec import Workload
@@ -64,18 +64,19 @@ def close_in(
     """
     if task.folder is None:
         return Confinement()
-    own = files_of(task.entry)
+    sources = read_sources(task.entry.path) if task.entry.kind == "module" else None
+    own = files_of(task.entry, sources)
     lazy = any(not isinstance(array, np.ndarray) for arrays in splits.values() for array in arrays.values())
     outputs = [path for path in (task.claim, task.checkpoint.folder if task.checkpoint else None) if path]
     closed = [*outputs, data_root(task.data_dir)]
     readable = [path for file in own for path in _without(file, closed)]
     lazily_read = [data_root(task.data_dir)] if lazy else []
     isolation = confine_to(places_of(task.folder, readable, lazily_read, outputs))
-    if task.entry.kind == "composition":
+    if sources is None:
         return Confinement(None, isolation)
     own_places = places_of(task.folder, readable, [], [])  # what else is open is open to the harness alone
     watch = Watch(own, own_places, report)
-    for message, where in forbidden_imports(task.entry):
+    for message, where in forbidden_imports(sources):
         watch.report(message, where)
     watch.start()
     folder, defaults = task.folder, task.spec.hyperparameters is None
@@ -90,17 +91,17 @@ def close_in(
     return Confinement(watch, isolation, size)
 
 
-def files_of(entry: Entry) -> tuple[Path, ...]:
-    """An entry's folder where it has one of its own, and its source files elsewhere."""
-    if entry.kind == "composition":
+def files_of(entry: Entry, sources: Sources | None) -> tuple[Path, ...]:
+    """An entry's folder where it has one of its own, and its source files elsewhere; a composition's file."""
+    if sources is None:
         return (entry.path,)
-    files = set(read_sources(entry.path).trees)
+    files = set(sources.trees)
     packages = {above / "__init__.py" for file in files for above in file.parents}  # it may be imported through them
-    sources = sorted(files | {path for path in packages if path.is_file()})
+    everything = sorted(files | {path for path in packages if path.is_file()})
     folder = entry.path.parent
     if entry.path.name != "submission.py":
-        return tuple(sources)
-    return (folder, *(path for path in sources if folder not in path.parents))
+        return tuple(everything)
+    return (folder, *(path for path in everything if folder not in path.parents))
 
 
 def _without(path: Path, closed: Iterable[Path]) -> list[Path]:
@@ -111,9 +112,8 @@ def _without(path: Path, closed: Iterable[Path]) -> list[Path]:
     return [child for child in path.iterdir() if not any(child == o or child in o.resolve().parents for o in inside)]
 
 
-def forbidden_imports(entry: Entry) -> list[tuple[str, str]]:
+def forbidden_imports(sources: Sources) -> list[tuple[str, str]]:
     """Imports of timetrial's own modules, which a submission has no business with, and where they stand."""
-    sources = read_sources(entry.path)
     return [
         (f"imports {found.module}", f"{found.file.name}:{found.line}")
         for found in sources.imports

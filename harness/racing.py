@@ -1,34 +1,27 @@
 """``run --race``: ends trials which can no longer change a score, by the rules of :mod:`scoring.racing`.
 
-The command follows what is recorded and writes each waiting or running trial's limit of submission time into the
-trial's folder for checkpoints; the trial's process reads it where it checks its budget, and stops in good order. A
-limit is no part of a trial's identity.
+The command follows what is recorded, and keeps each waiting or running trial's limit (:mod:`harness.limit`) up to date.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import math
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from harness.checkpoint import CheckpointPlace
 from harness.errors import UsageError
+from harness.limit import NO_LIMIT, Limit, write_limit
 from harness.machine import machine_facts
 from harness.plan import PlannedTrial
 from results.machines import MachineClass, class_facts
-from results.record import StopReason, TrialRecord, TrialSpec
+from results.record import TrialRecord, TrialSpec
 from results.store import DamagedRecordError, find_trials, read_trial
 from scoring.benchmark import BASE_VARIANT
 from scoring.profile import Layout
 from scoring.racing import cut_of
 
-LIMIT_FILE = "limit"
-Limit = tuple[float, str]
-"""Seconds of submission time, and where they come from, in words."""
-NO_LIMIT: Limit = (math.inf, "")
 _SAME = (
     "scale",
     "workload_version",
@@ -40,44 +33,6 @@ _SAME = (
     "budget_sec",
 )
 """What an anchor's trials share with the planned ones of the same workload, since they are scored together."""
-
-
-# ---- in the trial's process ----
-
-
-def read_limit(place: CheckpointPlace | None) -> Limit:
-    """What the command has written last; no limit where it has written none."""
-    if place is None:
-        return NO_LIMIT
-    try:
-        seconds, why = json.loads((place.folder / LIMIT_FILE).read_bytes())
-    except (OSError, ValueError):
-        return NO_LIMIT
-    return seconds, why
-
-
-def raced(place: CheckpointPlace | None, used_sec: float, step: int) -> tuple[StopReason, str] | None:
-    """Why to stop a trial that has used so much submission time without reaching its target, or None."""
-    limit, why = read_limit(place)
-    if used_sec <= limit:
-        return None
-    return StopReason.RACED, f"{used_sec:.1f} s used at step {step}, {why}"
-
-
-# ---- in the command ----
-
-
-def write_limit(place: CheckpointPlace, limit: Limit) -> None:
-    path = place.folder / LIMIT_FILE
-    place.folder.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{LIMIT_FILE}-{os.getpid()}")
-    temporary.write_text(json.dumps(limit))
-    temporary.replace(path)
-
-
-def forget_limit(place: CheckpointPlace) -> None:
-    with contextlib.suppress(OSError):
-        (place.folder / LIMIT_FILE).unlink(missing_ok=True)
 
 
 class Race:

@@ -20,6 +20,7 @@ from harness import __version__
 from harness.checkpoint import DEFAULT_EVERY_SEC, place_of, with_checkpoints
 from harness.errors import UsageError
 from harness.launch import DEFAULT_LIMITS, Limits, Observer, run_trials
+from harness.limit import forget_limit
 from harness.lock import locked
 from harness.machine import machine_facts
 from harness.plan import (
@@ -32,7 +33,7 @@ from harness.plan import (
     plan_trials,
 )
 from harness.progress import Progress, format_seconds
-from harness.racing import Race, forget_limit
+from harness.racing import Race
 from harness.spec import WorkloadError
 from harness.suite import Request
 from results.record import StopReason, TrialRecord

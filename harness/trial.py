@@ -21,8 +21,8 @@ from harness.data import InputQueue, evaluation_batches, noting_right
 from harness.entry import load_functions
 from harness.flops import flops_per_step
 from harness.frameworks import TrialBackend
+from harness.limit import raced
 from harness.machine import peak_memory_bytes
-from harness.racing import raced
 from harness.resume import Checkpoints
 from harness.returned import unpacked
 from harness.seeds import derive, key_stream, key_words

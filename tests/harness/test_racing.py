@@ -9,8 +9,9 @@ from rich.console import Console
 
 from harness.checkpoint import place_of
 from harness.errors import UsageError
+from harness.limit import read_limit
 from harness.plan import Status, plan_status, plan_trials
-from harness.racing import Race, read_limit
+from harness.racing import Race
 from harness.run import run
 from harness.spec import Target
 from harness.suite import Request
