@@ -37,7 +37,10 @@ def peak_memory_bytes() -> int:
 
 def descendants(pid: int) -> set[int]:
     """Numbers of the processes that a process has started, and those have, and which are still there."""
-    lists = list(Path(f"/proc/{pid}/task").glob("*/children"))
+    try:
+        lists = list(Path(f"/proc/{pid}/task").glob("*/children"))
+    except OSError:  # it ended while it was looked at
+        return set()
     if not lists:  # not Linux, or the process is gone or out of reach
         with contextlib.suppress(psutil.Error, OSError):
             return {child.pid for child in psutil.Process(pid).children(recursive=True)}

@@ -1,11 +1,17 @@
 import dataclasses
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from harness.cli import main
-from harness.machine import machine_facts
+from harness.machine import descendants, machine_facts
 from harness.speed import KERNELS, MOST_DRIFT, Speed, compared, kernel_times, measure
 
 QUIET = Speed(
@@ -56,6 +62,28 @@ def test_what_the_system_does_not_tell_disturbs_nobody():
     unknown = dataclasses.replace(QUIET, load=None, waited_sec={}, steal_sec=None, throttled=None)
     kept, disturbed = compared(unknown, dataclasses.replace(unknown, at=200.0))
     assert disturbed == "" and kept["waited_share"] is None
+
+
+def test_a_process_and_its_childrens_children_are_found_and_one_that_ends_meanwhile_is_none(monkeypatch):
+    sleeper = "import time; time.sleep(60)"
+    nested = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {sleeper!r}]); time.sleep(60)"
+    child = subprocess.Popen([sys.executable, "-c", nested], start_new_session=True)
+    try:
+        deadline = time.monotonic() + 60
+        while len(descendants(child.pid)) < 1 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        (grandchild,) = descendants(child.pid)
+        assert {child.pid, grandchild} <= descendants(os.getpid())
+    finally:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+    assert descendants(child.pid) == set()
+
+    def gone(*_):
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Path, "glob", gone)
+    assert descendants(os.getpid()) == set()
 
 
 def test_the_fastest_repetition_counts():
