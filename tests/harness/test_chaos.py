@@ -32,7 +32,7 @@ def quiet():
 def test_chaos_changes_no_record(tmp_path, write_entry, quiet):
     entries = tuple((str(write_entry(f"adam_{f}", f)), None) for f in ("torch", "jax"))
     request = Request(("mnist",), entries, "self_tuning", 1, 1, max_steps=1000)
-    report = run_with_chaos(request, tmp_path / "out", seed=1, every_sec=0.5, most_kills=4, jobs=1, console=quiet)
+    report = run_with_chaos(request, tmp_path / "out", seed=1, every_sec=0.15, most_kills=4, jobs=1, console=quiet)
     assert report.kills > 0
     assert report.difference.equal, report.difference.differences
     assert report.difference.evaluations == 2 * 4
