@@ -176,13 +176,15 @@ def plan_candidates(search: Search) -> list[PlannedTrial]:
 
 def run_search(
     search: Search, *, jobs: int, clock: str = "wall", console: Console, replace_stale: bool = False,
-    retry_failed: bool = False,
+    retry_failed: bool = False, across_machines: bool = False, rerun_disturbed: int = 0,
 ) -> Outcome:  # fmt: skip
-    """Runs what is missing, the reference first, and scores all points.
+    """Runs what is missing, the reference first, and scores all points. Unless the clock is ``steps``, runs of two
+    machine classes are refused or, ``across_machines``, scaled, and runs whose machine was disturbed are repeated up
+    to ``rerun_disturbed`` times.
 
     Raises:
       UsageError, StoreError: as :func:`harness.run.run`.
-      ScoringError: the runs cannot be scored on this clock.
+      ScoringError: the runs cannot be scored on this clock, or together.
     """
     from scoring.calibration import calibrate
     from scoring.calibration_results import read_times
@@ -195,13 +197,14 @@ def run_search(
     )
     summaries = [
         run(request, folder, planned=planned, jobs=jobs, console=console, replace_stale=replace_stale,
-            retry_failed=retry_failed)
+            retry_failed=retry_failed, rerun_disturbed=rerun_disturbed if clock != "steps" else 0,
+            one_machine=clock != "steps" and not across_machines)
         for request, folder, planned in parts
     ]  # fmt: skip
     baseline, candidates = (
         {trial.key: trial_folder(folder, trial.key) for trial in planned} for _, folder, planned in parts
     )
-    times, notes = read_times(candidates, baseline, clock)
+    times, notes = read_times(candidates, baseline, clock, across_machines)
     counts = (sum(getattr(summary, name) for summary in summaries) for name in ("ran", "measured", "failed"))
     return Outcome(calibrate(times), notes, *counts)
 

@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness import __version__
+from harness.cli_authoring import COMMANDS as AUTHORING_COMMANDS
 from harness.cli_calibrate import COMMANDS as CALIBRATE_COMMANDS
 from harness.cli_check import COMMANDS as CHECK_COMMANDS
 from harness.cli_compare import COMMANDS as COMPARE_COMMANDS
 from harness.cli_data import COMMANDS as DATA_COMMANDS
 from harness.cli_machine import COMMANDS as MACHINE_COMMANDS
+from harness.cli_options import FILE, FOLDER, as_json_option, rerun_option
 from harness.cli_scoring import COMMANDS, score_and_report
 from harness.termination import TerminatedError, ended_by_sigterm
 
@@ -33,9 +35,6 @@ EXIT_BAD_INPUT, EXIT_NOTHING_MEASURED, EXIT_TRIALS_FAILED, EXIT_INTERRUPTED = 2,
 EXIT_LEDGERS_DIFFER, EXIT_TERMINATED = 5, 143
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
-_FOLDER = click.Path(path_type=Path, file_okay=False)
-_FILE = click.Path(path_type=Path, dir_okay=False)
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output and nothing else there.")
 
 
 class _Group(click.Group):
@@ -95,7 +94,15 @@ def main() -> None:
     """
 
 
-for _command in (*COMMANDS, *COMPARE_COMMANDS, *CALIBRATE_COMMANDS, *CHECK_COMMANDS, *DATA_COMMANDS, *MACHINE_COMMANDS):
+for _command in (
+    *COMMANDS,
+    *COMPARE_COMMANDS,
+    *CALIBRATE_COMMANDS,
+    *CHECK_COMMANDS,
+    *DATA_COMMANDS,
+    *MACHINE_COMMANDS,
+    *AUTHORING_COMMANDS,
+):
     main.add_command(_command)
 
 
@@ -105,7 +112,7 @@ for _command in (*COMMANDS, *COMPARE_COMMANDS, *CALIBRATE_COMMANDS, *CHECK_COMMA
 @main.command("list")
 @click.argument("what", type=click.Choice(["workloads", "submissions", "suites"]))
 @click.option("--scale", type=click.Choice(["mini", "full"]), default="mini", show_default=True, help="For workloads.")
-@_as_json
+@as_json_option
 def list_command(what: str, scale: str, as_json: bool) -> None:
     """List what can be run.
 
@@ -141,15 +148,15 @@ def _request_options(command: Any) -> Any:
         click.option("--ruleset", metavar="external|self-tuning", help="Default: self-tuning, if the entries can."),
         click.option("--studies", type=click.IntRange(1), help="Repetitions with other seeds. Default: 3."),
         click.option("--trials", type=click.IntRange(1), help="Hyperparameter points per study. Default: 5."),
-        click.option("--search-space", type=_FILE, help="JSON or YAML file that replaces the entries' own."),
+        click.option("--search-space", type=FILE, help="JSON or YAML file that replaces the entries' own."),
         click.option("--track", help="What entries may change: algoperf, initializers, finetuning, open."),
         click.option("--scale", type=click.Choice(["mini", "full"]), help="Default: mini."),
         click.option("--seed", type=click.IntRange(0), help="Default: 0."),
         click.option("--threads", type=click.IntRange(1), help="Per trial. Default: 1."),
         click.option("--budget", metavar="TIME", help="Submission time per trial, as 90, 90s, 10m or 3h."),
         click.option("--max-steps", type=click.IntRange(1), help="Ends every trial after so many steps."),
-        click.option("--data-dir", type=_FOLDER, help="Where data lies or is cached."),
-        click.option("--out", type=_FOLDER, help="Results folder. Default: runs/<suite or 'run'>."),
+        click.option("--data-dir", type=FOLDER, help="Where data lies or is cached."),
+        click.option("--out", type=FOLDER, help="Results folder. Default: runs/<suite or 'run'>."),
         click.option("--jobs", "-j", type=click.IntRange(1), help="Trials at a time. Default: one per core."),
     ]
     for option in reversed(options):
@@ -159,9 +166,11 @@ def _request_options(command: Any) -> Any:
 
 @main.command("plan")
 @_request_options
-@_as_json
-def plan_command(as_json: bool, **options: Any) -> None:
-    """Say what a run would do: trials done, missing, stale (and why) or failed, and the price of what is missing.
+@rerun_option
+@as_json_option
+def plan_command(rerun_disturbed: int, as_json: bool, **options: Any) -> None:
+    """Say what a run would do: trials done, missing, stale (and why), failed or disturbed, and the price of what it
+    would run.
 
     \b
     Examples:
@@ -170,13 +179,14 @@ def plan_command(as_json: bool, **options: Any) -> None:
     """
     from harness import plan_view
     from harness.plan import other_records, plan_status, plan_trials, price
+    from harness.reruns import due
 
     reports = []
     for request, out, jobs in _targets_of(options):
         statuses = plan_status(plan_trials(request), out)
-        reports.append(
-            plan_view.plan_report(request, out, statuses, price(statuses, jobs, other_records(statuses, out)), jobs)
-        )
+        again = due(statuses, out, rerun_disturbed)
+        cost = price(statuses, jobs, other_records(statuses, out), again)
+        reports.append(plan_view.plan_report(request, out, statuses, cost, jobs, again))
     if as_json:
         click.echo(json.dumps(reports, indent=1))
     else:
@@ -192,11 +202,12 @@ def plan_command(as_json: bool, **options: Any) -> None:
 @click.option("--memory", type=click.FloatRange(0.1), metavar="GIB", help="Per trial. Default: an equal share.")
 @click.option("--checkpoint-every", type=click.FloatRange(0), default=10.0, show_default=True, metavar="SEC",
               help="Least wall time between two checkpoints of a trial; each follows an evaluation.")  # fmt: skip
-@click.option("--rerun-disturbed", type=click.IntRange(0), default=0, show_default=True, metavar="N",
-              help="Rerun a trial at most so often while its machine was disturbed; all records are kept.")  # fmt: skip
+@rerun_option
+@click.option("--across-machines", is_flag=True,
+              help="Go on in a folder of another machine class, and score times scaled by calibration.")  # fmt: skip
 @click.option("--count-flops", is_flag=True, help="Record the floating-point operations of a step (off the clock).")
 @click.option("--race", is_flag=True, help="Stop trials that can no longer change a score on the wall clock.")
-@click.option("--anchor", "anchors", multiple=True, type=_FOLDER, metavar="FOLDER",
+@click.option("--anchor", "anchors", multiple=True, type=FOLDER, metavar="FOLDER",
               help="With --race: results to be scored along, such as results/reference; repeatable.")  # fmt: skip
 @click.option("--chaos", is_flag=True, help="Kill, freeze and starve the trials at random, run them undisturbed into "
               "<out>-undisturbed too, and compare the records.")  # fmt: skip
@@ -204,7 +215,7 @@ def plan_command(as_json: bool, **options: Any) -> None:
 @click.option("--chaos-every", type=click.FloatRange(0.05), default=2.0, show_default=True, metavar="SEC",
               help="Mean time between two disturbances.")  # fmt: skip
 @click.option("--no-report", is_flag=True, help="Do not score and write the report at the end.")
-@_as_json
+@as_json_option
 def run_command(
     replace_stale: bool,
     retry_failed: bool,
@@ -212,6 +223,7 @@ def run_command(
     memory: float | None,
     checkpoint_every: float,
     rerun_disturbed: int,
+    across_machines: bool,
     count_flops: bool,
     race: bool,
     anchors: Sequence[Path],
@@ -252,6 +264,7 @@ def run_command(
             retry_failed=retry_failed,
             checkpoint_every=checkpoint_every,
             rerun_disturbed=rerun_disturbed,
+            one_machine=not across_machines,
             count_flops=count_flops,
             race=race,
             anchors=anchors,
@@ -259,7 +272,7 @@ def run_command(
         summaries.append({"ruleset": request.ruleset, "out": str(out), **dataclasses.asdict(summary)})
         if summary.measured and not no_report:
             try:
-                score_and_report([out, *anchors], out / "report", quiet=as_json)
+                score_and_report([out, *anchors], out / "report", quiet=as_json, across_machines=across_machines)
             except ScoringError as error:  # such as trials of two machine classes; what was run is recorded
                 _say(f"error: {out} was run, but has no leaderboard: {error}")
                 unscored = True
@@ -308,90 +321,6 @@ def _targets_of(options: Mapping[str, Any]) -> list[tuple[Request, Path, int]]:
         )
         for request in requests
     ]
-
-
-# ---- new and targets ----
-
-
-@main.command("new")
-@click.argument("name")
-@click.option("--framework", type=click.Choice(["torch", "jax"]), default="torch", show_default=True)
-@click.option("--into", type=_FOLDER, default=Path(), help="Parent folder of the new entry. Default: here.")
-def new_command(name: str, framework: str, into: Path) -> None:
-    """Start a submission: a folder with a complete, commented submission.py that trains as it is.
-
-    \b
-    Examples:
-      timetrial new my_idea --framework jax
-      timetrial run -s ./my_idea -w mnist --studies 1
-    """
-    from harness.scaffold import new_entry
-
-    folder = new_entry(name, framework, into)  # type: ignore[arg-type]
-    click.echo(f"{folder}/submission.py is ready; try it with\n  timetrial run -s {folder} -w mnist --studies 1")
-
-
-@main.command("targets")
-@click.argument("workload")
-@click.option("--variant", "variants", multiple=True, help="Default: the base and every variant.")
-@click.option("--algorithm", "-a", "algorithms", multiple=True, help="Entries to search. Default: three standard ones.")
-@click.option("--framework", type=click.Choice(["torch", "jax"]), default="torch", show_default=True)
-@click.option("--points", type=click.IntRange(0), default=6, show_default=True,
-              help="Search points per algorithm, beside its defaults; 0: these alone.")  # fmt: skip
-@click.option("--seeds", type=click.IntRange(3), default=10, show_default=True, help="Reruns of the best point.")
-@click.option("--plan", metavar="PLAN", help="Targets for a resampling plan's smaller training sets, such as 5x2cv.")
-@click.option("--inner", type=click.IntRange(0), default=0, metavar="N",
-              help="With --plan: also for N inner parts (1: one inner holdout).")  # fmt: skip
-@click.option("--horizon", type=click.FloatRange(0.1, 1.0), default=0.75, show_default=True,
-              help="Share of the step hint that a target-setting run may use.")  # fmt: skip
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option("--jobs", "-j", type=click.IntRange(1), help="Trials at a time. Default: one per core.")
-@click.option("--out", type=_FOLDER, help="Folder of the runs. Default: runs/targets.")
-@click.option("--data-dir", type=_FOLDER, help="Where data is cached.")
-@click.option("--write", is_flag=True, help="Put the result into the workload's targets.json.")
-@_as_json
-def targets_command(
-    workload: str,
-    variants: Sequence[str],
-    plan: str | None,
-    inner: int,
-    as_json: bool,
-    write: bool,
-    jobs: int | None,
-    **options: Any,
-) -> None:
-    """Set a mini workload's targets by AlgoPerf's procedure, scaled down.
-
-    Random search over several standard algorithms, reruns of the best points; the validation target is
-    the median of their best values, the test target the worst test value among the runs that met it.
-
-    \b
-    Examples:
-      timetrial targets mnist --points 4 --seeds 5
-      timetrial targets criteo1tb --variant layernorm --jobs 2 --write
-      timetrial targets mnist --plan 5x2cv --write
-    """
-    from harness.machine import usable_cores
-    from harness.targets import set_resampled_targets, set_targets
-
-    common: dict[str, Any] = {"variants": tuple(variants), "jobs": jobs or len(usable_cores()), "write": write}
-    if plan:
-        kept = {name: options[name] for name in ("seeds", "seed", "out", "data_dir")}
-        resampled = set_resampled_targets(workload, plan, inner=inner, **common, **kept)
-        results: dict[str, Any] = {
-            f"{v} {key} of the data": found for v, of_v in resampled.items() for key, found in of_v.items()
-        }
-    else:
-        results = set_targets(workload, **common, **options)
-    if as_json:
-        click.echo(json.dumps(results, indent=1))
-        return
-    for variant, found in results.items():
-        source = f"{found['algorithm']}, {found['steps']} steps" if "algorithm" in found else found["plan"]
-        click.echo(
-            f"{workload} {variant}: validation {found['validation']:.6g}, test {found['test']:.6g} "
-            f"({source}, {found['seeds']} seeds)"
-        )
 
 
 if __name__ == "__main__":

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli_options import FILE, FOLDER, as_json_option, rerun_option, table_console
+
 if TYPE_CHECKING:
     from harness.calibrate import Outcome, Search
 
 EXIT_NOTHING_REACHED, EXIT_TRIALS_FAILED = 3, 4
-_FOLDER = click.Path(path_type=Path, file_okay=False)
-_FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command("calibrate")
@@ -32,17 +32,20 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--studies", type=click.IntRange(1), default=3, show_default=True, help="Repetitions of every point.")
 @click.option("--seed", type=click.IntRange(0), help="Default: the suite's.")
 @click.option("--clock", type=click.Choice(["wall", "cpu", "steps"]), default="wall", show_default=True)
-@click.option("--search-space", type=_FILE, help="JSON or YAML file that replaces the entry's own.")
+@click.option("--search-space", type=FILE, help="JSON or YAML file that replaces the entry's own.")
 @click.option("--budget", metavar="TIME", help="Submission time per trial. Default: the self-tuning ruleset's.")
 @click.option("--max-steps", type=click.IntRange(1), help="Ends every trial after so many steps.")
-@click.option("--data-dir", type=_FOLDER, help="Where data lies or is cached.")
+@click.option("--data-dir", type=FOLDER, help="Where data lies or is cached.")
 @click.option("--jobs", "-j", type=click.IntRange(1), help="Trials at a time. Default: one per core.")
-@click.option("--out", type=_FOLDER, default=Path("runs/calibrate"), show_default=True, help="Results folder; entries "
+@click.option("--out", type=FOLDER, default=Path("runs/calibrate"), show_default=True, help="Results folder; entries "
               "may share it, and then share the reference's runs.")  # fmt: skip
-@click.option("--write", type=_FILE, metavar="FILE", help="Write ENTRY with the chosen point as its defaults (YAML).")
+@click.option("--write", type=FILE, metavar="FILE", help="Write ENTRY with the chosen point as its defaults (YAML).")
 @click.option("--replace-stale", is_flag=True, help="Rerun trials recorded under other conditions.")
 @click.option("--retry-failed", is_flag=True, help="Rerun trials that crashed, hung, were killed or ran out of memory.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output and nothing else there.")
+@click.option("--across-machines", is_flag=True,
+              help="Go on with another machine class's trials, times scaled by calibration.")  # fmt: skip
+@rerun_option
+@as_json_option
 def calibrate_command(
     entry: str,
     clock: str,
@@ -51,6 +54,8 @@ def calibrate_command(
     write: Path | None,
     replace_stale: bool,
     retry_failed: bool,
+    across_machines: bool,
+    rerun_disturbed: int,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -87,13 +92,14 @@ def calibrate_command(
         console=Console(stderr=True, quiet=as_json),
         replace_stale=replace_stale,
         retry_failed=retry_failed,
+        across_machines=across_machines,
+        rerun_disturbed=rerun_disturbed,
     )
     found = outcome.calibration
     if as_json:
         click.echo(json.dumps(_as_json(search, outcome, clock), indent=1))
     else:
-        console = Console(width=None if sys.stdout.isatty() else 120)
-        print_calibration(found, search.points, search.reference.name, console)
+        print_calibration(found, search.points, search.reference.name, table_console())
         for note in outcome.notes:
             click.echo(f"note: {note}", err=True)
     if not found.reached_any:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli_options import FOLDER, as_json_option, rerun_option, table_console
+
 if TYPE_CHECKING:
     from harness.comparison import Runner
     from harness.suite import Request
 
 EXIT_UNDECIDED = 3
-_FOLDER = click.Path(path_type=Path, file_okay=False)
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output and nothing else there.")
 
 TESTS = (
     "5x2cv-f", "5x2cv-t", "corrected-t", "permutation", "wilcoxon", "log-rank", "mcnemar", "cochran-q", "friedman",
@@ -40,13 +40,13 @@ def _run_options(command: Any) -> Any:
         click.option("--seed", type=click.IntRange(0), default=0, show_default=True),
         click.option("--budget", metavar="TIME", help="Submission time per trial, as 90, 90s, 10m or 3h."),
         click.option("--max-steps", type=click.IntRange(1), help="Fixed budget of steps. Default: the step hint."),
-        click.option("--data-dir", type=_FOLDER, help="Where data lies or is cached."),
+        click.option("--data-dir", type=FOLDER, help="Where data lies or is cached."),
         click.option("--jobs", "-j", type=click.IntRange(1), help="Trials at a time. Default: one per core."),
         click.option("--replace-stale", is_flag=True, help="Rerun trials recorded under other conditions."),
         click.option("--across-machines", is_flag=True,
                      help="Compare times of two machine classes, scaled by calibration; else an error."),
     ]  # fmt: skip
-    for option in reversed(options):
+    for option in reversed([*options, rerun_option]):
         command = option(command)
     return command
 
@@ -65,9 +65,9 @@ def _run_options(command: Any) -> Any:
 @click.option("--correction", type=click.Choice(CORRECTIONS), default="holm", show_default=True,
               help="Of the p-values over all workloads and pairs, one family.")  # fmt: skip
 @click.option("--margin", type=float, help="What still counts as no difference, as a ratio. Default: 1.1 for times.")
-@click.option("--out", type=_FOLDER, default=Path("runs/compare"), show_default=True, help="Results folder.")
+@click.option("--out", type=FOLDER, default=Path("runs/compare"), show_default=True, help="Results folder.")
 @click.option("--no-report", is_flag=True, help="Do not write the page with figures.")
-@_as_json
+@as_json_option
 def compare_command(
     submissions: Sequence[str],
     test: str,
@@ -127,7 +127,7 @@ def compare_command(
     if as_json:
         click.echo(json.dumps(comparison.to_json(), indent=1))
     else:
-        print_comparison(comparison, _console())
+        print_comparison(comparison, table_console())
         if page:
             click.echo(f"page: {page}")
     if not comparison.decided:
@@ -140,8 +140,8 @@ def compare_command(
 @_run_options
 @click.option("--plan", metavar="PLAN", default="nested-5x3", show_default=True, help="Outer x inner folds.")
 @click.option("--response", type=click.Choice(("log-time", "steps", "metric")), default="metric", show_default=True)
-@click.option("--out", type=_FOLDER, default=Path("runs/compare"), show_default=True, help="Results folder.")
-@_as_json
+@click.option("--out", type=FOLDER, default=Path("runs/compare"), show_default=True, help="Results folder.")
+@as_json_option
 def cv_command(submissions: Sequence[str], plan: str, response: str, out: Path, as_json: bool, **options: Any) -> None:
     """Cross-validate a submission's tuning: what the procedure (search space, trial budget, rule) is worth.
 
@@ -170,7 +170,7 @@ def cv_command(submissions: Sequence[str], plan: str, response: str, out: Path, 
         click.echo(json.dumps(listed, indent=1, default=str))
         return
     for (name, workload), result in results.items():
-        print_nested(f"{name} on {workload}, {plan}", result, points[name], _console())
+        print_nested(f"{name} on {workload}, {plan}", result, points[name], table_console())
 
 
 def _request(submissions: Sequence[str], ruleset: str, target_required: bool, options: dict[str, Any]) -> Request:
@@ -207,14 +207,9 @@ def _runner(out: Path, quiet: bool, response: str, options: dict[str, Any]) -> R
         console,
         replace_stale=options["replace_stale"],
         timed=response == "log-time",
+        rerun_disturbed=options["rerun_disturbed"],
         across_machines=options["across_machines"],
     )
-
-
-def _console() -> Any:
-    from rich.console import Console
-
-    return Console(width=None if sys.stdout.isatty() else 120)
 
 
 COMMANDS = (compare_command, cv_command)

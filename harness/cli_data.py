@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.cli_options import as_json_option
+
 if TYPE_CHECKING:
     from harness.datasets import DataStatus
 
@@ -19,7 +21,6 @@ EXIT_NOT_READY = 2
 SHOWN = 10
 """Problems that the text lists."""
 
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output and nothing else there.")
 _data_dir = click.option(
     "--data-dir",
     type=click.Path(path_type=Path, file_okay=False),
@@ -45,7 +46,7 @@ def data_command() -> None:
 @click.argument("workload", required=False)
 @_data_dir
 @click.option("--read", is_flag=True, help="Read every example once, which finds damage inside files; may take hours.")
-@_as_json
+@as_json_option
 def status_command(workload: str | None, data_dir: Path | None, read: bool, as_json: bool) -> None:
     """Say what a workload needs, where to get it and under which terms, what is missing or damaged, and how to mend it.
 
@@ -77,7 +78,7 @@ def status_command(workload: str | None, data_dir: Path | None, read: bool, as_j
 @data_command.command("prepare")
 @click.argument("workload")
 @_data_dir
-@_as_json
+@as_json_option
 def prepare_command(workload: str, data_dir: Path | None, as_json: bool) -> None:
     """Convert a workload's real data once, where it has to be converted. May be called again; what is done is kept.
 

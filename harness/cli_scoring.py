@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-_FOLDER = click.Path(path_type=Path, file_okay=False)
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output and nothing else there.")
+from harness.cli_options import FOLDER, as_json_option, table_console
+
 _clock = click.option("--clock", type=click.Choice(["wall", "cpu", "steps"]), default="wall", show_default=True)
 
 
@@ -39,7 +38,7 @@ def _reading_options(command: Any) -> Any:
 
 
 @click.command("timeline")
-@click.argument("trial", type=_FOLDER)
+@click.argument("trial", type=FOLDER)
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="An SVG, PNG or PDF file. "
               "Default: <folder's name>_timeline.svg here.")  # fmt: skip
 def timeline_command(trial: Path, out: Path | None) -> None:
@@ -61,13 +60,13 @@ def timeline_command(trial: Path, out: Path | None) -> None:
 
 
 @click.command("score")
-@click.argument("directories", nargs=-1, required=True, type=_FOLDER)
+@click.argument("directories", nargs=-1, required=True, type=FOLDER)
 @_reading_options
 @click.option("--reference", metavar="SUBMISSION", help="Also score against this submission alone.")
 @click.option("--draws", type=click.IntRange(0), help="Bootstrap draws; 0 for no intervals.")
 @click.option("--strict", is_flag=True, help="Turn every listed irregularity into an error.")
-@click.option("--out", type=_FOLDER, help="Also write scores.csv, time_to_target.csv, profile.csv, score.json there.")
-@_as_json
+@click.option("--out", type=FOLDER, help="Also write scores.csv, time_to_target.csv, profile.csv, score.json there.")
+@as_json_option
 def score_command(
     directories: Sequence[Path], out: Path | None, as_json: bool, draws: int | None, **options: Any
 ) -> None:
@@ -93,15 +92,15 @@ def score_command(
         _print_json([board.to_json() for board in boards])
         return
     for board in boards:
-        api.print_scoreboard(board, _console())
+        api.print_scoreboard(board, table_console())
 
 
 @click.command("explain")
 @click.argument("submission")
-@click.option("--in", "directories", multiple=True, required=True, type=_FOLDER, help="Results folder; repeatable.")
+@click.option("--in", "directories", multiple=True, required=True, type=FOLDER, help="Results folder; repeatable.")
 @_reading_options
 @click.option("--reference", metavar="SUBMISSION", help="Also give ratios to this submission.")
-@_as_json
+@as_json_option
 def explain_command(submission: str, directories: Sequence[Path], as_json: bool, **options: Any) -> None:
     """Account for a score: per workload the chosen trial, the ratios, what was lost and why, what would help.
 
@@ -117,14 +116,14 @@ def explain_command(submission: str, directories: Sequence[Path], as_json: bool,
         _print_json([account.to_json() for account in accounts])
         return
     for account in accounts:
-        api.print_explanation(account, _console())
+        api.print_explanation(account, table_console())
 
 
 @click.command("power")
-@click.argument("directories", nargs=-1, required=True, type=_FOLDER)
+@click.argument("directories", nargs=-1, required=True, type=FOLDER)
 @_reading_options
 @click.option("--difference", type=click.FloatRange(0, min_open=True), help="Of scores. Default: the observed ones.")
-@_as_json
+@as_json_option
 def power_command(directories: Sequence[Path], as_json: bool, **options: Any) -> None:
     """Say how many studies and workloads would resolve a difference of scores.
 
@@ -140,13 +139,13 @@ def power_command(directories: Sequence[Path], as_json: bool, **options: Any) ->
         _print_json([result.to_json() for result in results])
         return
     for result in results:
-        api.print_power(result, _console())
+        api.print_power(result, table_console())
 
 
 @click.command("report")
-@click.argument("directories", nargs=-1, required=True, type=_FOLDER)
+@click.argument("directories", nargs=-1, required=True, type=FOLDER)
 @_reading_options
-@click.option("--out", type=_FOLDER, help="Folder of the report. Default: report/ in the first directory.")
+@click.option("--out", type=FOLDER, help="Folder of the report. Default: report/ in the first directory.")
 @click.option("--title", help="Heading of the page.")
 def report_command(directories: Sequence[Path], out: Path | None, **options: Any) -> None:
     """Write one self-contained HTML page: leaderboard, profile, curves, times and the reason for every miss.
@@ -174,15 +173,17 @@ def run_roots(directories: Sequence[Path]) -> list[list[Path]]:
     return [list(directories)]
 
 
-def score_and_report(directories: Sequence[Path], folder: Path, quiet: bool = False) -> None:
+def score_and_report(
+    directories: Sequence[Path], folder: Path, quiet: bool = False, across_machines: bool = False
+) -> None:
     """Writes the report and, unless ``quiet``, prints the leaderboard: the end of a run."""
     from scoring import api
     from scoring.report import write_report
 
-    page = write_report(directories, folder)
+    page = write_report(directories, folder, across_machines=across_machines)
     if quiet:
         return
-    api.print_scoreboard(api.score(directories), _console())
+    api.print_scoreboard(api.score(directories, across_machines=across_machines), table_console())
     click.echo(f"report: {page}")
 
 
@@ -193,12 +194,6 @@ def _own_folder(out: Path, groups: Sequence[Sequence[Path]], group: Sequence[Pat
 def _print_json(results: Sequence[Any]) -> None:
     """One object for one group of folders, else a list."""
     click.echo(json.dumps(results[0] if len(results) == 1 else results, indent=1))
-
-
-def _console() -> Any:
-    from rich.console import Console
-
-    return Console(width=None if sys.stdout.isatty() else 120)
 
 
 COMMANDS = (score_command, explain_command, power_command, report_command, timeline_command)

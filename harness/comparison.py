@@ -31,7 +31,8 @@ busy machine does not cut runs short."""
 @dataclasses.dataclass(frozen=True)
 class Runner:
     """Runs trials into one folder and reads them back; recorded ones are not repeated. Where seconds are compared
-    (``timed``), runs of two machine classes are refused or, ``across_machines``, scaled."""
+    (``timed``), runs of two machine classes are refused or, ``across_machines``, scaled, and runs whose machine was
+    disturbed are repeated up to ``rerun_disturbed`` times."""
 
     out: Path
     jobs: int
@@ -40,6 +41,7 @@ class Runner:
     replace_stale: bool = False
     timed: bool = False
     across_machines: bool = False
+    rerun_disturbed: int = 0
 
     def runs(self, request: Request, planned: Sequence[PlannedTrial]) -> dict[TrialKey, Run]:
         """Runs what is missing of the planned trials; returns all of them.
@@ -58,6 +60,8 @@ class Runner:
             limits=self.limits,
             console=self.console,
             replace_stale=self.replace_stale,
+            rerun_disturbed=self.rerun_disturbed if self.timed else 0,
+            one_machine=self.timed and not self.across_machines,
         )
         if summary.failed:
             raise UsageError(

@@ -19,7 +19,8 @@ import psutil
 
 from harness.frameworks import THREAD_VARIABLES
 from harness.seeds import digest
-from results.machines import class_facts
+from results.machines import MachineClass, class_facts
+from results.record import TrialRecord
 
 
 def usable_cores() -> list[int]:
@@ -66,6 +67,14 @@ def machine_facts() -> Mapping[str, Any]:
     facts["fingerprint"] = fingerprint()
     # an id for people; what compares is decided from the facts (results.machines)
     return {**facts, "class": digest(class_facts(facts, threads=0, versions={}))[:12]}
+
+
+def other_class(record: TrialRecord, threads: int, versions: Mapping[str, str]) -> str:
+    """Which fact makes a record's machine class another one than that of trials run here, with these threads and
+    versions (``cpu is 'A' there, 'B' here``); empty where it is the same."""
+    here = MachineClass(class_facts(machine_facts(), threads, versions), "")
+    there = class_facts(record.machine, record.spec.threads, record.spec.versions)
+    return next((f"{name} is {there[name]!r} there, {here.facts[name]!r} here" for name in here.differs(there)), "")
 
 
 def fingerprint() -> Mapping[str, Any]:

@@ -298,8 +298,14 @@ def other_records(statuses: Sequence[PlannedStatus], out: Path) -> Iterator[Tria
                 yield read_trial(folder)
 
 
-def price(statuses: Sequence[PlannedStatus], jobs: int, others: Iterable[TrialRecord] = ()) -> Price:
-    """Prices the trials that a run would run; ``others`` are records of submissions that are not planned."""
+def price(
+    statuses: Sequence[PlannedStatus],
+    jobs: int,
+    others: Iterable[TrialRecord] = (),
+    again: Sequence[PlannedStatus] = (),
+) -> Price:
+    """Prices the trials that a run would run, those that it would repeat (``again``) among them; ``others`` are records
+    of submissions that are not planned."""
     recorded: dict[tuple[str, ...], list[float]] = {}
     for record in others:
         if not record.stop_reason.failed and record.stop_reason is not StopReason.RACED:
@@ -309,7 +315,7 @@ def price(statuses: Sequence[PlannedStatus], jobs: int, others: Iterable[TrialRe
             key = status.trial.key
             for group in ((key.submission, key.workload), (key.workload, key.framework)):
                 recorded.setdefault(group, []).append(status.record.wall_sec)
-    missing = [s.trial for s in statuses if s.status in UNRECORDED]
+    missing = [*(s.trial for s in statuses if s.status in UNRECORDED), *(s.trial for s in again)]
     expected, at_most, known = 0.0, 0.0, 0
     for trial in missing:
         key, budget = trial.key, trial.task.spec.budget_sec * EVALUATION_ALLOWANCE

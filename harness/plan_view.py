@@ -13,9 +13,14 @@ from harness.suite import Request
 
 
 def plan_report(
-    request: Request, out: Path, statuses: Sequence[PlannedStatus], cost: Price, jobs: int
+    request: Request,
+    out: Path,
+    statuses: Sequence[PlannedStatus],
+    cost: Price,
+    jobs: int,
+    again: Sequence[PlannedStatus],
 ) -> dict[str, Any]:
-    """The plan of one ruleset for programs."""
+    """The plan of one ruleset for programs; ``again`` are done trials that a run would repeat."""
     counts = collections.Counter(status.status for status in statuses)
     return {
         "ruleset": request.ruleset,
@@ -24,6 +29,7 @@ def plan_report(
         "jobs": jobs,
         "trials": len(statuses),
         "counts": {status.value: counts[status] for status in Status},
+        "disturbed": [s.trial.key.folder for s in again],
         "expected_sec": cost.expected_sec,
         "at_most_sec": cost.at_most_sec,
         "priced_from_records": cost.known,
@@ -43,7 +49,7 @@ def plan_text(report: Mapping[str, Any]) -> str:
     """The plan of one ruleset for people."""
     counts = ", ".join(f"{count} {name}" for name, count in report["counts"].items() if count)
     lines = [f"{report['ruleset']} ruleset into {report['out']}: {report['trials']} trials ({counts})"]
-    missing = sum(report["counts"][status.value] for status in UNRECORDED)
+    missing = sum(report["counts"][status.value] for status in UNRECORDED) + len(report["disturbed"])
     if missing:
         at_most = f"at most {format_seconds(report['at_most_sec'])} with {report['jobs']} at a time, by the budgets"
         known = report["priced_from_records"]
@@ -52,6 +58,7 @@ def plan_text(report: Mapping[str, Any]) -> str:
             if known
             else ""
         )
-        lines.append(f"missing: {about}{at_most}")
+        lines.append(f"to run: {about}{at_most}")
+    lines += [f"  disturbed, to be run again: {folder}" for folder in report["disturbed"]]
     lines += [f"  {item['status']}: {item['folder']}: {item['why']}" for item in report["items"] if item["why"]]
     return "\n".join(lines)

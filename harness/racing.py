@@ -13,9 +13,8 @@ from pathlib import Path
 from harness.checkpoint import CheckpointPlace
 from harness.errors import UsageError
 from harness.limit import NO_LIMIT, Limit, write_limit
-from harness.machine import machine_facts
+from harness.machine import other_class
 from harness.plan import PlannedTrial
-from results.machines import MachineClass, class_facts
 from results.record import TrialRecord, TrialSpec
 from results.store import DamagedRecordError, find_trials, read_trial
 from scoring.benchmark import BASE_VARIANT
@@ -99,12 +98,11 @@ class Race:
 
     @staticmethod
     def _refuse_other_machine(folder: Path, record: TrialRecord, wanted: TrialSpec) -> None:
-        here = MachineClass(class_facts(machine_facts(), wanted.threads, wanted.versions), "")
-        there = class_facts(record.machine, record.spec.threads, record.spec.versions)
-        for name in here.differs(there):
+        differs = other_class(record, wanted.threads, wanted.versions)
+        if differs:
             raise UsageError(
-                f"--anchor {folder}: its trials are of another machine class: {name} is {there[name]!r} there, "
-                f"{here.facts[name]!r} here; its times cannot be compared with this run's"
+                f"--anchor {folder}: its trials are of another machine class: {differs}; its times cannot be compared "
+                "with this run's"
             )
 
     def _take(self, record: TrialRecord) -> None:

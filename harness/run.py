@@ -22,18 +22,21 @@ from harness.errors import UsageError
 from harness.launch import DEFAULT_LIMITS, Limits, Observer, run_trials
 from harness.limit import forget_limit
 from harness.lock import locked
-from harness.machine import machine_facts
+from harness.machine import machine_facts, other_class
 from harness.plan import (
     EVALUATION_ALLOWANCE,
     UNRECORDED,
     PlannedStatus,
     PlannedTrial,
     Status,
+    other_records,
     plan_status,
     plan_trials,
+    versions,
 )
 from harness.progress import Progress, format_seconds
 from harness.racing import Race
+from harness.reruns import set_disturbed_aside
 from harness.spec import WorkloadError
 from harness.suite import Request
 from results.record import StopReason, TrialRecord
@@ -41,7 +44,6 @@ from results.store import (
     OWN_FOLDER,
     RUN_FILE,
     StoreError,
-    count_aside,
     remove_leftovers,
     set_aside,
     trial_folder,
@@ -56,7 +58,8 @@ _FIXED = ("ruleset", "track", "scale", "seed", "threads")
 @dataclasses.dataclass(frozen=True)
 class RunSummary:
     """Counts of a finished run: trials planned, run now, found done, with at least one evaluation, failed, and stopped
-    by racing; also how much submission time racing has saved at most: what was left of their budgets."""
+    by racing; also how much submission time racing has saved at most: what was left of their budgets; and how many of
+    the runs repeated a trial whose machine was disturbed."""
 
     planned: int
     ran: int
@@ -65,6 +68,7 @@ class RunSummary:
     failed: int
     raced: int = 0
     saved_at_most_sec: float = 0.0
+    rerun: int = 0
 
 
 def run(
@@ -78,6 +82,7 @@ def run(
     retry_failed: bool = False,
     checkpoint_every: float = DEFAULT_EVERY_SEC,
     rerun_disturbed: int = 0,
+    one_machine: bool = False,
     count_flops: bool = False,
     race: bool = False,
     anchors: Sequence[Path] = (),
@@ -96,6 +101,7 @@ def run(
       retry_failed: rerun trials that crashed, hung, were killed or ran out of memory.
       checkpoint_every: least wall time between two checkpoints of a trial, in seconds.
       rerun_disturbed: how often a trial is run again whose machine was disturbed; earlier records are set aside.
+      one_machine: refuse to add trials to a folder which holds those of another machine class.
       count_flops: count the floating-point operations of each trial's step, off the clock.
       race: stop trials which can no longer change a score by the wall clock (:mod:`harness.racing`).
       anchors: with ``race``, results folders that will be scored along.
@@ -104,7 +110,7 @@ def run(
 
     Raises:
       UsageError: the request is malformed, ``out`` belongs to another run or holds stale records, or another launch is
-        running into it.
+        running into it; or ``one_machine`` and it holds trials of another one.
       StoreError: ``out`` cannot be written.
     """
     console = console or Console(stderr=True)
@@ -117,13 +123,20 @@ def run(
         open_folder(out, request, console)
         statuses = plan_status(planned, out)
         _refuse_stale(statuses, replace_stale)
+        if one_machine and any(status.status in again for status in statuses):
+            _refuse_other_machine(statuses, out)
         set_damaged_aside(statuses, out, console)
         way = _Way(jobs, limits, checkpoint_every, count_flops, race, anchors, console, watched_by)
         summary = _run_missing(request, out, statuses, again, way)
         while set_disturbed_aside(plan_status(planned, out), out, rerun_disturbed, console):
             statuses = plan_status(planned, out)
             more = _run_missing(request, out, statuses, UNRECORDED, way)
-            summary = dataclasses.replace(more, ran=summary.ran + more.ran, already_done=summary.already_done)
+            summary = dataclasses.replace(
+                more,
+                ran=summary.ran + more.ran,
+                already_done=summary.already_done,
+                rerun=summary.rerun + more.ran,
+            )
         return summary
 
 
@@ -237,25 +250,25 @@ def _refuse_stale(statuses: Sequence[PlannedStatus], replace_stale: bool) -> Non
         )
 
 
+def _refuse_other_machine(statuses: Sequence[PlannedStatus], out: Path) -> None:
+    records = [s.record for s in statuses if s.record is not None and s.status is not Status.STALE]
+    spec = statuses[0].trial.task.spec
+    for record in (*records, *other_records(statuses, out)):
+        differs = other_class(record, spec.threads, versions(record.spec.key.framework))
+        if differs:
+            raise UsageError(
+                f"{trial_folder(out, record.spec.key)} was run on another machine class ({differs}), so that its times "
+                "do not compare with this machine's; choose another --out, or go on with --across-machines, which "
+                "scales times by calibration and marks them"
+            )
+
+
 def set_damaged_aside(statuses: Sequence[PlannedStatus], out: Path, console: Console) -> None:
     """Renames the folders of damaged records and says so."""
     for status in statuses:
         if status.status is Status.DAMAGED:
             kept = set_aside(trial_folder(out, status.trial.key))
             _say(console, f"damaged: {status.why}; kept as {kept.name}")
-
-
-def set_disturbed_aside(statuses: Sequence[PlannedStatus], out: Path, most: int, console: Console) -> int:
-    """Renames the folders of trials whose machine was disturbed, each at most so often; returns how many."""
-    number = 0
-    for status in statuses:
-        folder = trial_folder(out, status.trial.key)
-        disturbed = status.record is not None and status.status is Status.DONE and status.record.disturbed
-        if disturbed and count_aside(folder, "disturbed") < most:
-            kept = set_aside(folder, "disturbed")
-            _say(console, f"disturbed: {status.trial.key.folder}: {disturbed}; kept as {kept.name}, and run again")
-            number += 1
-    return number
 
 
 def _refuse_foreign(out: Path) -> None:

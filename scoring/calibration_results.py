@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from results.irregularities import Irregularities
+from results.machines import MachineClasses
 from results.places import Place
 from results.reader import Table, Trial, WorkloadFacts, read_place, recorded_goal
 from results.record import TrialKey
@@ -19,12 +19,16 @@ from scoring.benchmark import of_own_runs
 from scoring.calibration import Times
 from scoring.cells import Field, build_field
 from scoring.errors import ScoringError
+from scoring.machines import on_one_machine
 
 REFERENCE = "reference"
 
 
 def read_times(
-    candidates: Mapping[TrialKey, Path], reference: Mapping[TrialKey, Path], clock: str
+    candidates: Mapping[TrialKey, Path],
+    reference: Mapping[TrialKey, Path],
+    clock: str,
+    across_machines: bool = False,
 ) -> tuple[Times, tuple[str, ...]]:
     """Times of all points and of the reference, and notes on what was odd.
 
@@ -32,13 +36,16 @@ def read_times(
       candidates: folders of the entry's trials; trial n is point n, on every workload and in every study.
       reference: folders of the reference's trials, in the same studies and on the same workloads.
       clock: ``wall``, ``cpu`` or ``steps``.
+      across_machines: compare trials of two machine classes, their times scaled by calibration; else that is an error.
 
     Raises:
       StoreError: a record is missing or damaged.
-      ScoringError: the trials differ in their workloads' targets or budgets, or do not record the clock.
+      ScoringError: the trials differ in their workloads' targets or budgets, do not record the clock, or are of two
+        machine classes.
     """
     named = {key: (f"point {key.trial}", folder) for key, folder in candidates.items()}
-    table, machines = _table(named, {key: (REFERENCE, folder) for key, folder in reference.items()})
+    table = _table(named, {key: (REFERENCE, folder) for key, folder in reference.items()})
+    table = on_one_machine(table, clock, across_machines)
     field = build_field(table, benchmark := of_own_runs(table), clock=clock)
     names = [f"point {n}" for n in sorted({key.trial for key in candidates})]
     numbers = sorted({key.study for key in candidates})
@@ -50,7 +57,7 @@ def read_times(
         np.array(columns).T,
     )
     odd = [f"{i.submission} on {i.workload}: {i.message}" for i in table.irregularities.as_tuple()]
-    return times, (*odd, *(["the trials come from several machines; their times may not compare"] * (machines > 1)))
+    return times, (*odd, *table.shared.values())
 
 
 def _rows(field: Field, submission: str) -> list[np.ndarray]:
@@ -63,9 +70,9 @@ def _study(field: Field, number: int) -> Field:
     return dataclasses.replace(field, cells=cells)
 
 
-def _table(*groups: Mapping[TrialKey, tuple[str, Path]]) -> tuple[Table, int]:
-    """One table of trials under other names, points as submissions of one trial each; and the number of machines."""
-    odd, trials, machines = Irregularities(), [], set()
+def _table(*groups: Mapping[TrialKey, tuple[str, Path]]) -> Table:
+    """One table of trials under other names, points as submissions of one trial each."""
+    odd, trials, machines = Irregularities(), [], MachineClasses()
     facts: dict[str, WorkloadFacts] = {}
     for key, (name, folder) in ((key, value) for group in groups for key, value in group.items()):
         record = read_trial(folder)
@@ -73,12 +80,12 @@ def _table(*groups: Mapping[TrialKey, tuple[str, Path]]) -> tuple[Table, int]:
         mine = WorkloadFacts(goal, spec.base_workload, spec.variant, spec.workload_version)
         if facts.setdefault(key.workload, mine) != mine:
             raise ScoringError(f"{folder}: {mine} and {facts[key.workload]} do not compare; choose another --out")
-        machines.add(json.dumps(record.machine, sort_keys=True))
         place = Place(name, key.workload, key.framework, key.study, key.trial, folder)
-        trials.append(read_place(place, goal, record, odd))
+        trial = read_place(place, goal, record, odd)
+        trials.append(dataclasses.replace(trial, machine=machines.add(record, str(folder))))
     trials.sort(key=_order)
     goals = {name: found.goal for name, found in facts.items()}
-    return Table(tuple(trials), goals, facts, {}, {}, odd), len(machines)
+    return Table(tuple(trials), goals, facts, {}, {}, odd, tuple(machines.found))
 
 
 def _order(trial: Trial) -> tuple[str, str, int, int]:

@@ -14,6 +14,9 @@ from harness.frameworks import set_thread_environment
 from harness.machine import usable_cores
 
 set_thread_environment(1)
+os.environ["TIMETRIAL_RERUN_DISTURBED"] = (
+    "0"  # whether this machine is busy must not decide how many trials a test runs
+)
 
 
 def pin_to_own_core() -> None:

@@ -1,6 +1,8 @@
 """``timetrial calibrate`` through the command line, on runs of a second each."""
 
+import dataclasses
 import json
+import shutil
 
 import pytest
 import yaml
@@ -12,7 +14,7 @@ from harness.config import load_document
 from harness.entry import find_entry, locate
 from harness.spec import Target
 from harness.workloads import make_workload, workload_names
-from results.store import find_trials, read_trial
+from results.store import find_trials, read_evaluations, read_trial, write_trial
 
 SHORT = ("-w", "mnist", "--studies", "2", "--max-steps", "250", "--clock", "steps", "--jobs", "1")
 FIXED = {"beta2": 0.99, "warmup_fraction": 0.02, "weight_decay": 0.0}
@@ -176,3 +178,20 @@ def test_a_suite_gives_the_workloads_and_more_trials_add_points(tmp_path):
     assert len(planned) == len(workload_names()) * 3 * 3
     for number, point in enumerate(few.points, 1):
         assert all(t.task.spec.hyperparameters == point for t in planned if t.key.trial == number)
+
+
+def test_runs_of_two_machine_classes_are_refused_or_scaled(calibrated, folder, command, no_training, tmp_path):
+    out = tmp_path / "runs"
+    shutil.copytree(folder / "runs", out)
+    for trial in list(find_trials(out / "reference")):
+        other = dataclasses.replace(read_trial(trial), machine={"cpu": "another"})
+        write_trial(out / "reference", other, read_evaluations(trial))
+    wall = [word for word in SHORT if word not in ("--clock", "steps")]
+    command = (*command[: command.index("--out")], "--out", out, *wall)
+    code, _, err = invoke(*command)
+    assert code == 2 and "trials of two machine classes" in err and "--across-machines" in err
+    code, _, err = invoke(*command, "--studies", "3")
+    assert code == 2 and "cpu is 'another' there" in err, "before a trial is started"
+    assert invoke(*command, "--clock", "steps")[0] == 0
+    code, said, err = invoke(*command, "--across-machines", "--json")
+    assert code == 0 and any("times scaled by calibration" in note for note in json.loads(said)["notes"]), err

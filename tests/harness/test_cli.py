@@ -135,7 +135,7 @@ def test_run_plan_score_and_report_work_together(tmp_path, write_entry, easy_tar
     again = json.loads(invoke("run", *arguments, "--jobs", 1, "--json").stdout)
     assert again[0] | {"out": ""} == {
         "ruleset": "self_tuning", "out": "", "planned": 2, "ran": 0, "already_done": 2, "measured": 2, "failed": 0,
-        "raced": 0, "saved_at_most_sec": 0.0,
+        "raced": 0, "saved_at_most_sec": 0.0, "rerun": 0,
     }  # fmt: skip
     for clock in ("wall", "cpu", "steps"):
         scored = json.loads(invoke("score", out, "--clock", clock, "--json").stdout)
@@ -153,6 +153,9 @@ def test_run_plan_score_and_report_work_together(tmp_path, write_entry, easy_tar
     result = invoke("run", *arguments, "--jobs", 1, "--json")
     assert result.exit_code == 2 and json.loads(result.stdout)[0]["already_done"] == 2
     assert "was run, but has no leaderboard: trials of two machine classes" in result.stderr
+    more = invoke("run", *arguments, "--studies", 2, "--jobs", 1)
+    assert more.exit_code == 2 and "cpu is 'another' there" in more.stderr and "--across-machines" in more.stderr
+    assert len(list(find_trials(out))) == 2, "refused before anything is run"
 
 
 @pytest.fixture

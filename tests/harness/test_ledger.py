@@ -5,8 +5,10 @@ import io
 import json
 
 import pytest
+from click.testing import CliRunner
 from rich.console import Console
 
+from harness.cli import main
 from harness.errors import UsageError
 from harness.lock import locked
 from harness.run import run
@@ -25,6 +27,10 @@ def request_of(write_entry):
     entry = write_entry("adam")
     request = Request(("mnist",), ((str(entry), None),), "self_tuning", studies=2, trials=1, max_steps=5)
     return lambda **changes: dataclasses.replace(request, **changes)
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(main, [str(a) for a in arguments], catch_exceptions=False)
 
 
 def go(request, out, **options):
@@ -107,3 +113,27 @@ def test_disturbed_trials_are_rerun_as_often_as_asked_and_kept(tmp_path, request
     assert "slowed for its heat; kept as trial_1.disturbed-1, and run again" in said
     assert len(list(find_trials(out))) == 2
     assert go(request_of(), out, rerun_disturbed=1)[0].ran == 0
+
+
+def test_the_command_reruns_a_disturbed_trial_once_unless_told_otherwise_and_plan_says_so(
+    tmp_path, request_of, monkeypatch
+):
+    monkeypatch.delenv("TIMETRIAL_RERUN_DISTURBED")
+    out, request = tmp_path / "out", request_of()
+    go(request, out)
+    for folder in find_trials(out):
+        record = read_trial(folder)
+        noisy = "a core was slowed for its heat" if record.spec.key.study == 2 else ""
+        write_trial(out, dataclasses.replace(record, disturbed=noisy), read_evaluations(folder))
+    (entry, _), *_ = request.submissions
+    command = ["-s", entry, "-w", "mnist", "--studies", 2, "--max-steps", 5, "--out", out, "--jobs", 1]
+    assert "disturbed, to be run again" not in invoke("plan", *command, "--rerun-disturbed", 0).stdout
+    assert json.loads(invoke("run", *command, "--rerun-disturbed", 0, "--json").stdout)[0]["ran"] == 0
+    planned = json.loads(invoke("plan", *command, "--json").stdout)[0]
+    (folder,) = planned["disturbed"]
+    assert "study_2" in folder and planned["counts"]["done"] == 2 and planned["expected_sec"] > 0
+    assert f"disturbed, to be run again: {folder}" in invoke("plan", *command).stdout
+    done = json.loads(invoke("run", *command, "--json", "--no-report").stdout)[0]
+    assert (done["ran"], done["rerun"], done["measured"]) == (1, 1, 2)
+    assert [path.name for path in out.rglob("trial_1.disturbed-*")] == ["trial_1.disturbed-1"]
+    assert json.loads(invoke("run", *command, "--json", "--no-report").stdout)[0]["ran"] == 0, "once is the bound"

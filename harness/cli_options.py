@@ -1,0 +1,39 @@
+"""Options and types that several verbs share."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+FOLDER = click.Path(path_type=Path, file_okay=False)
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+as_json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON on standard output and nothing else there."
+)
+
+RERUNS = 1
+"""How often a disturbed trial is run again by default: a second disturbance says that the machine is busy throughout,
+which a third run would not mend."""
+
+
+def rerun_option(command: Any) -> Any:
+    """``--rerun-disturbed`` of every verb that plans or runs trials."""
+    return click.option(
+        "--rerun-disturbed", type=click.IntRange(0), default=RERUNS, show_default=True, metavar="N",
+        envvar="TIMETRIAL_RERUN_DISTURBED", show_envvar=True,
+        help="Run a trial again, at most so often, while its machine was disturbed; all records are kept.",
+    )(command)  # fmt: skip
+
+
+def table_console() -> Console:
+    """Standard output for tables, 120 columns wide where it is no terminal."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 120)
