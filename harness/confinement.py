@@ -14,6 +14,7 @@ import numpy as np
 
 from harness.compat.sources import Sources, read_sources
 from harness.entry import Entry, load_functions
+from harness.entry_imports import forbidden_imports
 from harness.isolation import confine_to, places_of
 from harness.spec import Workload
 from harness.task import TrialTask
@@ -21,8 +22,6 @@ from harness.view import WorkloadView
 from harness.watch import Breach, Watch
 from workloads.cache import root as data_root
 
-_ALLOWED_IMPORTS = ("harness.spec", "harness.interface", "harness.compat")
-_ROOMS = ("harness", "results", "scoring", "workloads")
 T = TypeVar("T")
 
 
@@ -110,18 +109,6 @@ def _without(path: Path, closed: Iterable[Path]) -> list[Path]:
     if not inside:
         return [path]
     return [child for child in path.iterdir() if not any(child == o or child in o.resolve().parents for o in inside)]
-
-
-def forbidden_imports(sources: Sources) -> list[tuple[str, str]]:
-    """Imports of timetrial's own modules, which a submission has no business with, and where they stand."""
-    return [
-        (f"imports {found.module}", f"{found.file.name}:{found.line}")
-        for found in sources.imports
-        if found.top_level in _ROOMS
-        and not sources.layout.owns_top_level(found.top_level)
-        and not any(f"{found.module}.".startswith(f"{name}.") for name in _ALLOWED_IMPORTS)
-        and not (found.module == "harness" and set(found.names) <= {"spec", "interface"})
-    ]
 
 
 def in_a_fork(compute: Callable[[], T]) -> T:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import abc
 import dataclasses
 import functools
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
@@ -19,6 +18,7 @@ import numpy as np
 
 from harness.backend import Backend, Resampling
 from harness.capture import capture_layers, is_capturing, record_layer
+from harness.data_events import announced, generates, loads_split
 from harness.declarations import (
     BASE,
     FRAMEWORKS,
@@ -112,8 +112,11 @@ __all__ = [
 ]
 
 
-SPLIT_EVENT = "timetrial.load_split"
-"""Name of the audit event that tells of a split being loaded."""
+_ANNOUNCED: Mapping[str, Callable[..., str]] = {
+    "load_split": lambda workload, split: loads_split(split),
+    "generate": generates,
+}
+"""Methods that hand out data, and how the watch tells of it."""
 
 
 class Workload(abc.ABC):
@@ -161,8 +164,8 @@ class Workload(abc.ABC):
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
-        if "load_split" in vars(cls):
-            cls.load_split = _audited(cls.load_split)  # type: ignore[method-assign]
+        for name in _ANNOUNCED.keys() & vars(cls).keys():
+            setattr(cls, name, announced(_ANNOUNCED[name])(vars(cls)[name]))
 
     # ---- what a subclass defines ----
 
@@ -432,17 +435,6 @@ class Workload(abc.ABC):
 
     def _build_input_queue(self, *_: Any, **__: Any) -> NoReturn:
         raise WorkloadError("_build_input_queue is the harness's; a submission draws from its input_queue")
-
-
-def _audited(load_split: Callable[..., Any]) -> Callable[..., Any]:
-    """Says who loads which split, for :mod:`harness.watch`."""
-
-    @functools.wraps(load_split)
-    def load(self: Workload, split: str) -> Any:
-        sys.audit(SPLIT_EVENT, split)
-        return load_split(self, split)
-
-    return load
 
 
 InputQueue = Iterator[dict[str, Tensor]]

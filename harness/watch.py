@@ -22,6 +22,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from harness.data_events import DATA_EVENT
+from harness.entry_imports import is_allowed_import
 from harness.fixed_parts import (
     FRAMEWORK_MODULES,
     HARNESS_MODULES,
@@ -34,7 +36,6 @@ from harness.fixed_parts import (
 )
 from harness.isolation import Places
 from harness.machine import descendants
-from harness.spec import SPLIT_EVENT
 
 if TYPE_CHECKING:
     from harness.trial import TrainingLoop
@@ -219,7 +220,10 @@ class Watch:
 
     def _on_file(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
         path = _path(args[0] if args else None)
-        if path is None or frame.f_code.co_filename.startswith(_IMPORTER):
+        if path is None:
+            return
+        if frame.f_code.co_filename.startswith(_IMPORTER):
+            self._on_import(event, path, frame)
             return
         writes = event in _CHANGED_FILES or (event == "open" and _is_writing(args))
         about_itself = Path("/proc", str(os.getpid())) in path.parents  # another number in the copy that asks for sizes
@@ -228,12 +232,19 @@ class Watch:
         if not allowed and (caller := self._beyond_libraries(frame)):
             self._tell(f"{'writes' if writes else 'reads'} {path}", caller)
 
-    def _on_split(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
+    def _on_import(self, event: str, path: Path, frame: FrameType) -> None:
+        """Of a module of timetrial's: an import statement is found in the source before, a computed one is not."""
+        if event == "open" and str(path).startswith(self._rooms) and (caller := self._beyond_python(frame)):
+            module = _module_of(path)
+            if not is_allowed_import(module):
+                self._tell(f"imports {module}", caller)
+
+    def _on_data(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
         at: FrameType | None = frame
         while at is not None and at.f_code.co_filename.startswith(self._rooms):
             at = at.f_back
         if at is not None and self._is_entry(at):
-            self._tell(f"loads the split {args[0]!r}", at)
+            self._tell(args[0], at)
 
     # ---- what no event tells of ----
 
@@ -312,7 +323,7 @@ _HANDLERS: Mapping[str, Callable[[Watch, str, tuple[Any, ...], FrameType], None]
     **dict.fromkeys(_SOCKETS, Watch._on_socket),
     **dict.fromkeys(("ctypes.dlopen", "ctypes.addressof", "ctypes.string_at", "ctypes.cdata"), Watch._on_raw_memory),
     **dict.fromkeys((*_FILES, *_CHANGED_FILES), Watch._on_file),
-    SPLIT_EVENT: Watch._on_split,
+    DATA_EVENT: Watch._on_data,
 }
 
 
@@ -338,6 +349,13 @@ def _is_of_a_library(function: Any) -> bool:
     module = sys.modules.get(getattr(function, "__module__", None) or "")
     file = getattr(module, "__file__", None) or ""
     return "-packages" in file or file.startswith(sysconfig.get_path("stdlib"))
+
+
+def _module_of(path: Path) -> str:
+    """``workloads.mnist.generator`` of its source or its compiled file."""
+    room = next(Path(folder) for folder in _room_folders() if folder in path.parents)
+    parts = [part for part in path.relative_to(room).parts if part != "__pycache__"]
+    return ".".join([room.name, *parts[:-1], parts[-1].partition(".")[0]])
 
 
 def _room_folders() -> list[Path]:

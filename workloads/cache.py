@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.data_events import announced, loads_split
 from harness.spec import WorkloadError
 
 ENVIRONMENT_VARIABLE = "TIMETRIAL_DATA_DIR"
@@ -84,6 +85,7 @@ class Cache:
         key = json.dumps(self.config, sort_keys=True)
         return self.root / self.workload / f"v{self.version}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
 
+    @announced(lambda cache, prefix, generate: loads_split(prefix))
     def load(self, prefix: str, generate: Callable[[], Arrays]) -> dict[str, np.ndarray]:
         """Read-only arrays named ``<prefix>_<name>``, by ``<name>``, after generating what is not there yet.
 

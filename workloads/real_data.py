@@ -26,6 +26,7 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 
+from harness.data_events import announced, loads_split
 from harness.spec import Settings, WorkloadError
 
 log = logging.getLogger("timetrial.data")
@@ -121,6 +122,7 @@ def problems_of(workload: str, data_root: Path, settings: Settings) -> list[Prob
     ]
 
 
+@announced(lambda workload, data_root, split, settings: loads_split(split))
 def load_split(workload: str, data_root: Path, split: str, settings: Settings) -> Mapping[str, Any]:
     """A split of the real data, of the size that the settings say.
 

@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from harness.data_events import announced, generates
+
 PIXEL_MEAN = 127.0
 PIXEL_STD = 56.0
 """What the mini workloads standardise pixels by: all three channels have about this mean and spread."""
@@ -47,6 +49,7 @@ def looks(config: Mapping[str, Any]) -> dict[str, Look]:
     return {"train": usual, "validation": usual, "test": shifted}
 
 
+@announced(generates)
 def generate(config: Mapping[str, Any], sizes: Mapping[str, int]) -> dict[str, dict[str, np.ndarray]]:
     """Splits with ``inputs`` uint8 ``[n, side, side, 3]`` and ``targets`` int32 ``[n]``, all classes alike often.
 

@@ -46,6 +46,14 @@ def _is_launcher_variable(source: Source, node: ast.AST) -> bool:
     return isinstance(key, ast.Constant) and key.value in _LAUNCHER_VARIABLES
 
 
+def _is_its_own_module(source: Source, node: ast.AST) -> bool:
+    """``sys.modules[__name__]``, and asking whether something is there."""
+    parent = source.parents.get(node)
+    if isinstance(parent, ast.Subscript):
+        return isinstance(parent.slice, ast.Name) and parent.slice.id == "__name__"
+    return isinstance(parent, ast.Compare)
+
+
 def _is_beside_the_source(source: Source, node: ast.AST) -> bool:
     """Reading a file of the entry's own folder, found by ``__file__``: it belongs to the entry's digest."""
     own = {"__file__"}
@@ -167,8 +175,9 @@ ACCESS: tuple[tuple[str, str, str, Access], ...] = (
         Access(
             words("""builtins.exec builtins.eval builtins.compile builtins.__import__ builtins.globals
             importlib.import_module importlib.reload importlib.util.* importlib.machinery.* runpy.* marshal.*
-            code.* ctypes.* sys.settrace sys.setprofile sys._getframe inspect.currentframe inspect.stack gc.get_objects
-            gc.get_referrers"""),
+            code.* ctypes.* sys.modules sys.settrace sys.setprofile sys._getframe inspect.currentframe inspect.stack
+            gc.get_objects gc.get_referrers"""),
+            allowed=_is_its_own_module,
         ),
     ),
     (

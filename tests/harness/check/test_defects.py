@@ -149,6 +149,12 @@ IN_THE_SOURCE = [
         "model_fn.__self__",
         before_return("workload.model_fn.__self__"),
     ),
+    Defect(
+        "takes a module of other code",
+        "hidden-code",
+        "sys.modules['torch']",
+        with_import("import sys", "sys.modules['torch']", "own = sys.modules[__name__]"),
+    ),
     Defect("runs code from text", "hidden-code", "exec(", before_return("exec('x = 1')")),
     Defect(
         "peeks at the test split", "peeks", "load_split('test')", before_return("test = workload.load_split('test')")
