@@ -128,7 +128,7 @@ class TorchBackend:
             per_example = per_example * mask
             weights = mask if weights is None else mask * weights
         if weights is None:
-            n_valid = torch.tensor(float(per_example.numel()), device=per_example.device)
+            n_valid = per_example.new_full((), per_example.numel(), dtype=torch.float32)
         else:
             n_valid = weights.sum()
         return {"summed": per_example.sum(), "n_valid_examples": n_valid, "per_example": per_example}
@@ -291,6 +291,8 @@ def _softmax_cross_entropy(labels: torch.Tensor, logits: torch.Tensor, label_smo
     if labels.ndim == logits.ndim:  # class probabilities
         smoothed = labels * (1 - label_smoothing) + label_smoothing / logits.shape[-1]
         return -(smoothed * F.log_softmax(logits, -1)).sum(-1)
+    if labels.ndim == 1:  # as it is; a reshape would add a node to the graph, which a small model feels
+        return F.cross_entropy(logits, labels, reduction="none", label_smoothing=label_smoothing)
     losses = F.cross_entropy(
         logits.reshape(-1, logits.shape[-1]), labels.reshape(-1), reduction="none", label_smoothing=label_smoothing
     )
