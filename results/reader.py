@@ -47,6 +47,7 @@ class Trial:
       reason, detail: why the trial stopped, where it is recorded; else empty.
       used: submission time in all, in seconds; NaN where it is not recorded.
       machine: index of its class in :attr:`Table.machines`; None where it is not recorded.
+      scale: what its recorded seconds were multiplied by, to compare with another machine class.
     """
 
     submission: str
@@ -67,6 +68,7 @@ class Trial:
     detail: str
     used: float = math.nan
     machine: int | None = None
+    scale: float = 1.0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -76,4 +76,4 @@ def _scaled(trial: Trial, scale: float) -> Trial:
             previous_cpu=hit.previous_cpu * scale,
         )
     changes = {name: getattr(trial, name) * scale for name in ("wall", "cpu", "used")}
-    return dataclasses.replace(trial, hit=hit, **changes)
+    return dataclasses.replace(trial, hit=hit, scale=scale, **changes)

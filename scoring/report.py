@@ -207,7 +207,7 @@ def _curves(board: Scoreboard, submission: str, workload: str) -> Iterator[tuple
         for trial in study.trials:
             time, steps, values = map(np.asarray, read_curve(Path(trial.folder), goal))
             if len(values):
-                yield (time, values), (steps, values)
+                yield (time * trial.scale, values), (steps, values)
 
 
 def _time_row(board: Scoreboard, submission: str, workload: str, numbers: Sequence[int]) -> list[str]:

@@ -9,7 +9,7 @@ from results.machines import MachineClass, class_facts
 from results.record import TrialKey
 from results.store import write_trial
 from results.synthetic import evaluations, record
-from scoring import api
+from scoring import api, figures
 from scoring.errors import ScoringError
 from scoring.report import write_report
 from scoring.words import caption
@@ -100,14 +100,19 @@ def test_steps_need_no_machine(folders):
     assert board.field.times("B", "u").tolist() == [160.0]
 
 
-def test_times_are_scaled_to_the_class_with_most_trials_and_marked(folders, tmp_path):
+def test_times_are_scaled_to_the_class_with_most_trials_and_marked(folders, tmp_path, monkeypatch):
     board = api.score(folders, across_machines=True)
     assert board.field.times("B", "u").tolist() == pytest.approx([8.0])
     assert board.field.times("A", "u").tolist() == [10.0]
     assert [entry.submission for entry in board.entries] == ["B", "A", "C"]
     assert "SCALED: times scaled by calibration" in caption(board)
     assert "1 trials by 0.5 from" in board.to_json()["benchmark"]["scaled"]
+    drawn = []
+    draw = figures.metric_curves
+    monkeypatch.setattr(figures, "metric_curves", lambda *given: drawn.append(given[-1]) or draw(*given))
     assert "SCALED" in write_report(folders, tmp_path / "page", across_machines=True).read_text()
+    last = {name: float(trial[0][0][-1]) for name, (trial, *_) in drawn[0].items()}
+    assert last["B"] == pytest.approx(8.0) and last["A"] == 10.0, "the report's curves end where the times do"
 
 
 def test_without_calibration_times_cannot_be_scaled(folders, tmp_path):
