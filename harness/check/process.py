@@ -138,7 +138,9 @@ def child(task: ProbeTask, connection: Connection, log: Path) -> None:
 
     if task.framework == "jax":
         _keep_compilations(log.parent / "jax")
-    with tempfile.TemporaryDirectory(prefix="timetrial-") as folder, contextlib.chdir(folder):
+    work = log.parent / "work"  # removed by the parent, which may end this process
+    work.mkdir()
+    with contextlib.chdir(work):
         found = probe(task, send)
         connection.send(("finished", {"findings": found}))
     sys.stdout.flush()

@@ -65,3 +65,9 @@ def test_a_checkpoint_keeps_values_and_takes_functions_from_the_fresh_start():
         restore(saved, {}, {})
     with pytest.raises(CannotSaveError, match=r"optimizer_state\['steps'\] \(generator\) cannot be saved"):
         save({"steps": (i for i in range(3))}, {})
+
+
+def test_it_leaves_nothing_behind_in_the_temporary_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert invoke("check", "template_torch", "--json").exit_code == 0
+    assert not list(tmp_path.glob("timetrial*"))
