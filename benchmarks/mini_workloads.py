@@ -2,10 +2,11 @@
 
     python benchmarks/mini_workloads.py [--workload mnist] [--framework torch] [--jobs 1] [--out runs/workloads]
 
-The reference is the point that ``targets.json`` names, trained over the whole step hint. It runs to the target with
-three seeds; once with its learning rate divided by 30 and once multiplied; once past the target, over the whole step
-hint, for the gap between training and validation and for shares and memory. Then each standard entry runs with its
-defaults. Runs end at the step hint, where the schedules end, in place of a budget in seconds, and times are process CPU
+The reference is the point that ``targets.json`` names, trained over the whole step hint; where that misses the target
+with one of three seeds, the standard entry with its defaults that does not, and takes the fewest steps. It runs to the
+target with three seeds; once with its learning rate divided by 30 and once multiplied; once past the target, over the
+whole step hint, for the gap between training and validation and for shares and memory. Each standard entry runs with
+its defaults. Runs end at the step hint, where the schedules end, in place of a budget in seconds, and times are CPU
 times, so that a busy machine moves nothing but the last digits. Finished runs in the folder are not repeated.
 """
 
@@ -16,7 +17,7 @@ import dataclasses
 import json
 import statistics
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,32 +76,57 @@ def main() -> None:
     names = options.workload or [name for name in workload_names() if make_workload(name).has_target]
     measured = {}
     for name in names:
-        measured[name] = {
-            case.name: measure(name, case, options.framework, options.out, options.jobs, options.data_dir)
-            for case in cases(name)
-        }
+        measured[name] = measure_all(
+            name,
+            lambda case, name=name: measure(name, case, options.framework, options.out, options.jobs, options.data_dir),
+        )
         print(f"{name} is measured", file=sys.stderr)
     print(quality_table(measured))
     print()
     print(cost_table(measured))
 
 
-def cases(name: str) -> list[Case]:
-    """What is run of a workload, the reference first."""
+def measure_all(name: str, run: Callable[[Case], list[Measured]]) -> dict[str, list[Measured]]:
+    """All cases of a workload, by their names."""
+    standard = [Case(entry, entry, default_point(find_entry(entry))) for entry in STANDARD_ALGORITHMS]
+    found = {case.name: run(case) for case in standard}
+    reference = of_the_target(name)
+    found["reference"] = run(reference)
+    if not reliable(found["reference"]):
+        rivals = [dataclasses.replace(case, seeds=SEEDS) for case in standard if reliable(found[case.name])]
+        runs = {case.name: (case, run(case)) for case in rivals}
+        able = [pair for pair in runs.values() if reliable(pair[1])]
+        if able:
+            reference, found["reference"] = min(able, key=lambda pair: median_steps(pair[1]))
+    return found | {case.name: run(case) for case in around(reference)}
+
+
+def of_the_target(name: str) -> Case:
+    """The point that the target was set by."""
     workload = make_workload(name)
     found = target_records(workload.name)["variants"][workload.variant]
-    entry, point = found["algorithm"], found["hyperparameters"]
+    return Case("reference", found["algorithm"], found["hyperparameters"], SEEDS)
+
+
+def around(reference: Case) -> list[Case]:
+    """The reference with other rates, and beyond the target."""
 
     def scaled(factor: float) -> Mapping[str, Any]:
-        return {**point, "learning_rate": factor * point["learning_rate"]}
+        return {**reference.point, "learning_rate": factor * reference.point["learning_rate"]}
 
     return [
-        Case("reference", entry, point, SEEDS),
-        Case("too small", entry, scaled(1 / FACTOR)),
-        Case("too large", entry, scaled(FACTOR)),
-        Case("past target", entry, point, past_target=True),
-        *(Case(name, name, default_point(find_entry(name))) for name in STANDARD_ALGORITHMS),
+        Case("too small", reference.entry, scaled(1 / FACTOR)),
+        Case("too large", reference.entry, scaled(FACTOR)),
+        Case("past target", reference.entry, reference.point, past_target=True),
     ]
+
+
+def reliable(runs: Sequence[Measured]) -> bool:
+    return all(found.record.crossing for found in runs)
+
+
+def median_steps(runs: Sequence[Measured]) -> float:
+    return statistics.median(found.record.crossing.steps for found in runs if found.record.crossing)
 
 
 def measure(

@@ -16,7 +16,7 @@ from results.record import Crossing, StopReason
 def run(tmp_path_factory):
     """A short run past the target, with its folder: it starts once and is then read from the folder."""
     out = tmp_path_factory.mktemp("runs")
-    case = dataclasses.replace(tables.cases("mnist")[3], seeds=1)
+    case = dataclasses.replace(tables.around(tables.of_the_target("mnist"))[2], seeds=1)
     assert case.past_target
 
     def again():
@@ -75,7 +75,7 @@ def test_reached_says_the_median_time_or_who_missed(ended):
 def test_the_tables_have_a_row_per_workload_and_the_shares_add_up(ended):
     segments = {"data_selection": 1.0, "compile": 1.0, "step": 20.0, "prepare_for_eval": 0.0, "evaluate": 2.0}
     hit = ended((2.0, 200), segments=segments, peak_memory_bytes=300 * 2**20)
-    of = {case.name: [hit] * case.seeds for case in tables.cases("mnist")}
+    of = tables.measure_all("mnist", lambda case: [hit] * case.seeds)
     quality, cost = (table({"mnist": of}).splitlines() for table in (tables.quality_table, tables.cost_table))
     for lines in (quality, cost):
         assert len({line.count("|") for line in lines}) == 1 and len(lines) == 3
@@ -85,8 +85,25 @@ def test_the_tables_have_a_row_per_workload_and_the_shares_add_up(ended):
 
 
 def test_the_reference_is_that_of_the_targets_and_its_rate_is_moved_both_ways():
-    reference, small, large, past, *standard = tables.cases("criteo1tb")
+    reference = tables.of_the_target("criteo1tb")
+    small, large, past = tables.around(reference)
     rates = [case.point["learning_rate"] for case in (small, reference, large)]
     assert math.isclose(rates[1] / rates[0], 30) and math.isclose(rates[2] / rates[1], 30)
     assert past.point == reference.point and reference.seeds == 3
-    assert [case.entry for case in standard] == list(tables.STANDARD_ALGORITHMS)
+
+
+def test_a_reference_that_misses_with_a_seed_gives_way_to_the_fastest_standard_entry_that_does_not(ended):
+    slow, fast, unreliable = tables.STANDARD_ALGORITHMS
+    steps = {slow: [500, 520, 540], fast: [480, 490, 500], unreliable: [100, None, 100], "reference": [90, 90, None]}
+    asked = []
+
+    def run(case):
+        asked.append(case)
+        chosen = steps.get(case.name, [600])[: case.seeds]
+        return [ended((float(n), n) if n else None) for n in chosen]
+
+    found = tables.measure_all("mnist", run)
+    assert [runs.record.crossing.steps for runs in found["reference"]] == [480, 490, 500]
+    assert {case.entry for case in asked if case.name.startswith("too")} == {fast}
+    steps[slow] = steps[fast] = [None]
+    assert [bool(runs.record.crossing) for runs in tables.measure_all("mnist", run)["reference"]] == [True, True, False]
