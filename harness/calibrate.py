@@ -240,7 +240,8 @@ def write_calibrated(search: Search, calibration: Calibration, path: Path) -> En
 
     data = dict(load_document(search.entry.path).data)
     data["name"] = f"{search.entry.name}{SUFFIX}"
-    data["summary"] = f"{search.entry.summary or search.entry.name}; one configuration calibrated for all workloads"
+    searched = ", ".join(search.candidates.workloads)
+    data["summary"] = f"{search.entry.summary or search.entry.name}; one configuration calibrated on {searched}"
     data["defaults"] = dict(search.points[calibration.chosen])
     text = "".join(f"# {line}\n" for line in _provenance(search, calibration))
     try:

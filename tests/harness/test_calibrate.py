@@ -101,6 +101,7 @@ def test_the_written_file_is_the_entry_with_other_defaults_and_runs(calibrated, 
     before, after = load_document(locate("adamw_linear")).data, load_document(path).data
     assert {key for key in after if after[key] != before[key]} == {"name", "summary", "defaults"}
     assert after["defaults"] == calibrated["chosen"]["hyperparameters"]
+    assert after["summary"].endswith("one configuration calibrated on mnist")
     assert "# Point 2 of 2, seed 0, torch, 2 studies, scored against nadamw_cosine on mnist." in path.read_text()
     code, _, err = invoke(
         "run", "-s", path, "-w", "mnist", "--framework", "torch", "--studies", "1", "--max-steps", "250", "--no-report",
