@@ -19,7 +19,7 @@ class FastMri(GeneratedWorkload):
     """An image from masked k-space in, the image from all of it out; mean absolute error; structural similarity."""
 
     name = "fastmri"
-    version = 2
+    version = 3
     summary = "images from a quarter of the k-space, U-Net"
     loss_type = LossType.MEAN_ABSOLUTE_ERROR
     metric = Metric("ssim", "maximize")
@@ -30,13 +30,13 @@ class FastMri(GeneratedWorkload):
                 "sizes": {"base": {"channels": 8, "pools": 3}, "wide": {"channels": 16, "pools": 2}},
             },
             data={"seed": 20260106, "side": 64, "slices": 8, "noise": 0.03},
-            batch_size=8,
+            batch_size=10,
             eval_batch_size=32,
-            step_hint=1_800,
+            step_hint=1_200,
             max_runtime_sec=120.0,
             eval_period_sec=4.8,
             eval_period_steps=60,
-            splits={"train": 720, "eval_train": 128, "validation": 128, "test": 128},
+            splits={"train": 800, "eval_train": 128, "validation": 128, "test": 128},
         ),
         "full": Settings(
             model={

@@ -24,7 +24,7 @@ class LibrispeechDeepspeech(SpeechWorkload):
     """Strided convolutions, bidirectional LSTMs, Dense layers; connectionist temporal classification."""
 
     name = "librispeech_deepspeech"
-    version = 1
+    version = 2
     summary = "speech to text, bidirectional LSTMs"
     settings: ClassVar[Mapping[Scale, Settings]] = {
         "mini": Settings(
@@ -32,7 +32,7 @@ class LibrispeechDeepspeech(SpeechWorkload):
             data=MINI_DATA,
             batch_size=16,
             eval_batch_size=50,
-            step_hint=1_100,
+            step_hint=1_300,
             max_runtime_sec=80.0,
             eval_period_sec=3.6,
             eval_period_steps=50,

@@ -28,7 +28,7 @@ class Ogbg(GeneratedWorkload):
     """Rounds of edge, node and graph perceptrons; masked log loss per task; mean average precision."""
 
     name = "ogbg"
-    version = 1
+    version = 2
     summary = "properties of molecules, graph network"
     loss_type = LossType.SIGMOID_CROSS_ENTROPY
     metric = Metric("mean_average_precision", "maximize")
@@ -50,12 +50,12 @@ class Ogbg(GeneratedWorkload):
                 "nodes_per_graph": 19,
                 "edges_per_graph": 40,
             },
-            batch_size=64,
+            batch_size=128,
             eval_batch_size=250,
-            step_hint=1_500,
+            step_hint=1_200,
             max_runtime_sec=90.0,
             eval_period_sec=3.6,
-            eval_period_steps=60,
+            eval_period_steps=40,
             splits={"train": 6_000, "eval_train": 1_000, "validation": 1_000, "test": 1_000},
             dropout_rate=0.1,
         ),
