@@ -24,7 +24,7 @@ class ImageNetViT(ImageNet):
     """Patches with fixed positions, pre-LayerNorm blocks, mean of the tokens; softmax cross entropy; accuracy."""
 
     name = "imagenet_vit"
-    version = 1
+    version = 2
     summary = "pictures, vision transformer"
     loss_type = LossType.SOFTMAX_CROSS_ENTROPY
     metric = Metric("accuracy", "maximize")
@@ -46,7 +46,7 @@ class ImageNetViT(ImageNet):
             step_hint=1_200,
             max_runtime_sec=150.0,
             eval_period_sec=6.0,
-            eval_period_steps=60,
+            eval_period_steps=40,
             splits={**MINI_SPLITS, "train": 3_000, "eval_train": 500, "validation": 1_000, "test": 1_000},
         ),
         "full": Settings(
