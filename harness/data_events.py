@@ -17,7 +17,7 @@ def loads_split(split: str) -> str:
     return f"loads the split {split!r}"
 
 
-def announced(describe: Callable[P, str]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def announced(describe: Callable[..., str]) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """A decorator: the event's argument is what ``describe`` makes of the call's arguments."""
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
