@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -9,6 +11,21 @@ if TYPE_CHECKING:
 
 _ALLOWED_IMPORTS = ("harness.spec", "harness.interface", "harness.compat")
 _ROOMS = ("harness", "results", "scoring", "workloads")
+
+
+def module_of(path: Path, folders: Iterable[Path]) -> str:
+    """``workloads.mnist.generator`` of its source or its compiled file; empty for a file outside timetrial's
+    rooms. ``submissions`` is none of them: an entry may lie there, and imports what lies beside it.
+
+    Args:
+      path: absolute.
+      folders: of timetrial's packages.
+    """
+    room = next((folder for folder in folders if folder.name in _ROOMS and folder in path.parents), None)
+    if room is None:
+        return ""
+    parts = [part for part in path.relative_to(room).parts if part != "__pycache__"]
+    return ".".join([room.name, *parts[:-1], parts[-1].partition(".")[0]])
 
 
 def is_allowed_import(module: str) -> bool:

@@ -23,7 +23,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from harness.data_events import DATA_EVENT
-from harness.entry_imports import is_allowed_import
+from harness.entry_imports import is_allowed_import, module_of
 from harness.fixed_parts import (
     FRAMEWORK_MODULES,
     HARNESS_MODULES,
@@ -103,7 +103,8 @@ class Watch:
         self._told: set[str] = set()
         self._busy = threading.local()
         self._library = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), "<frozen"})
-        self._rooms = tuple(str(path) for path in _room_folders())
+        self._packages = _room_folders()
+        self._rooms = tuple(f"{path}{os.sep}" for path in self._packages)
         self._pid = os.getpid()
         self._before = _ProcessState()
         self._members = list(members([*foundations(), *modules_of(HARNESS_MODULES)]))
@@ -234,10 +235,9 @@ class Watch:
 
     def _on_import(self, event: str, path: Path, frame: FrameType) -> None:
         """Of a module of timetrial's: an import statement is found in the source before, a computed one is not."""
-        if event == "open" and str(path).startswith(self._rooms) and (caller := self._beyond_python(frame)):
-            module = _module_of(path)
-            if not is_allowed_import(module):
-                self._tell(f"imports {module}", caller)
+        module = module_of(path, self._packages) if event == "open" else ""
+        if module and not is_allowed_import(module) and (caller := self._beyond_python(frame)):
+            self._tell(f"imports {module}", caller)
 
     def _on_data(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
         at: FrameType | None = frame
@@ -349,13 +349,6 @@ def _is_of_a_library(function: Any) -> bool:
     module = sys.modules.get(getattr(function, "__module__", None) or "")
     file = getattr(module, "__file__", None) or ""
     return "-packages" in file or file.startswith(sysconfig.get_path("stdlib"))
-
-
-def _module_of(path: Path) -> str:
-    """``workloads.mnist.generator`` of its source or its compiled file."""
-    room = next(Path(folder) for folder in _room_folders() if folder in path.parents)
-    parts = [part for part in path.relative_to(room).parts if part != "__pycache__"]
-    return ".".join([room.name, *parts[:-1], parts[-1].partition(".")[0]])
 
 
 def _room_folders() -> list[Path]:

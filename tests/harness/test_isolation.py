@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from harness.entry_imports import module_of
 from harness.isolation import Places, clean_environment, places_of
 from harness.run import run
 from harness.sandbox import _ARCHITECTURES, landlock_version
@@ -151,3 +152,19 @@ def test_each_trial_has_an_empty_folder_and_leaves_nothing(tmp_path, write_entry
     assert [record.stop_reason for record in records] == [StopReason.TARGET_REACHED] * 2, records[0].stop_detail
     assert made and not any(Path(folder.name).exists() for folder in made)
     assert landlock_version() == 0 or records[0].isolation["files"].startswith("landlock")
+
+
+@pytest.mark.parametrize(
+    "path, module",
+    [
+        ("/t/workloads/mnist/generator.py", "workloads.mnist.generator"),
+        ("/t/workloads/mnist/__pycache__/generator.cpython-311.pyc", "workloads.mnist.generator"),
+        ("/t/harness/spec.py", "harness.spec"),
+        ("/t/submissions/entries/mine/helper.py", ""),
+        ("/t/harness_of_mine/helper.py", ""),
+        ("/t/mine/workloads/helper.py", ""),
+    ],
+)
+def test_a_file_is_a_module_of_timetrials_only_within_its_rooms(path, module):
+    folders = [Path("/t", name) for name in ("harness", "results", "submissions", "workloads")]
+    assert module_of(Path(path), folders) == module
