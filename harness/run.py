@@ -36,7 +36,7 @@ from harness.plan import (
 )
 from harness.progress import Progress, format_seconds
 from harness.racing import Race
-from harness.reruns import set_disturbed_aside
+from harness.reruns import due, set_disturbed_aside
 from harness.spec import WorkloadError
 from harness.suite import Request
 from results.record import StopReason, TrialRecord
@@ -123,7 +123,7 @@ def run(
         open_folder(out, request, console)
         statuses = plan_status(planned, out)
         _refuse_stale(statuses, replace_stale)
-        if one_machine and any(status.status in again for status in statuses):
+        if one_machine and (any(s.status in again for s in statuses) or due(statuses, out, rerun_disturbed)):
             _refuse_other_machine(statuses, out)
         set_damaged_aside(statuses, out, console)
         way = _Way(jobs, limits, checkpoint_every, count_flops, race, anchors, console, watched_by)

@@ -137,3 +137,15 @@ def test_the_command_reruns_a_disturbed_trial_once_unless_told_otherwise_and_pla
     assert (done["ran"], done["rerun"], done["measured"]) == (1, 1, 2)
     assert [path.name for path in out.rglob("trial_1.disturbed-*")] == ["trial_1.disturbed-1"]
     assert json.loads(invoke("run", *command, "--json", "--no-report").stdout)[0]["ran"] == 0, "once is the bound"
+
+
+def test_a_disturbed_trial_of_another_machine_class_is_not_rerun_here(tmp_path, request_of):
+    out = tmp_path / "out"
+    go(request_of(), out)
+    for folder in find_trials(out):
+        changed = dataclasses.replace(read_trial(folder), disturbed="a core was slowed", machine={"cpu": "another"})
+        write_trial(out, changed, read_evaluations(folder))
+    with pytest.raises(UsageError, match="another machine class .cpu is 'another' there"):
+        go(request_of(), out, rerun_disturbed=1, one_machine=True)
+    assert not list(out.rglob("*.disturbed-*")) and len(list(find_trials(out))) == 2
+    assert go(request_of(), out, one_machine=True)[0].ran == 0, "nothing is added, so nothing is refused"
