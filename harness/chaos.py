@@ -137,7 +137,7 @@ class Chaos:
         busy = subprocess.Popen([sys.executable, "-S", "-c", _BUSY])
         try:
             with contextlib.suppress(AttributeError):  # not on every system
-                psutil.Process(busy.pid).cpu_affinity(list(trial.cores))
+                psutil.Process(busy.pid).cpu_affinity(list(trial.slot.cores))
             self.counts["starve"] += 1
             time.sleep(_between(STARVE_SEC, length))
         finally:

@@ -23,7 +23,7 @@ from harness.cli_check import COMMANDS as CHECK_COMMANDS
 from harness.cli_compare import COMMANDS as COMPARE_COMMANDS
 from harness.cli_data import COMMANDS as DATA_COMMANDS
 from harness.cli_machine import COMMANDS as MACHINE_COMMANDS
-from harness.cli_options import FILE, FOLDER, as_json_option, rerun_option
+from harness.cli_options import FILE, FOLDER, as_json_option, jobs_option, rerun_option
 from harness.cli_scoring import COMMANDS, score_and_report
 from harness.termination import TerminatedError, ended_by_sigterm
 
@@ -157,7 +157,7 @@ def _request_options(command: Any) -> Any:
         click.option("--max-steps", type=click.IntRange(1), help="Ends every trial after so many steps."),
         click.option("--data-dir", type=FOLDER, help="Where data lies or is cached."),
         click.option("--out", type=FOLDER, help="Results folder. Default: runs/<suite or 'run'>."),
-        click.option("--jobs", "-j", type=click.IntRange(1), help="Trials at a time. Default: one per core."),
+        jobs_option,
     ]
     for option in reversed(options):
         command = option(command)
@@ -307,7 +307,7 @@ def _run_with_chaos(options: Mapping[str, Any], limits: Limits, seed: int, every
 
 def _targets_of(options: Mapping[str, Any]) -> list[tuple[Request, Path, int]]:
     """Requests of a suite or of a command line, each with its results folder and its jobs."""
-    from harness.machine import usable_cores
+    from harness.launch import most_jobs
     from harness.requests import requests_from_options
 
     requests = requests_from_options(options)
@@ -317,7 +317,7 @@ def _targets_of(options: Mapping[str, Any]) -> list[tuple[Request, Path, int]]:
         (
             request,
             out if len(requests) == 1 else out / request.ruleset,
-            jobs or max(1, len(usable_cores()) // request.threads),
+            jobs or most_jobs(request.threads, [framework for _, framework in request.submissions]),
         )
         for request in requests
     ]

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from harness.cli_options import FOLDER, as_json_option
+from harness.cli_options import FOLDER, as_json_option, jobs_option
 
 
 @click.command("new")
@@ -44,7 +44,7 @@ def new_command(name: str, framework: str, into: Path) -> None:
 @click.option("--horizon", type=click.FloatRange(0.1, 1.0), default=0.75, show_default=True,
               help="Share of the step hint that a target-setting run may use.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option("--jobs", "-j", type=click.IntRange(1), help="Trials at a time. Default: one per core.")
+@jobs_option
 @click.option("--out", type=FOLDER, help="Folder of the runs. Default: runs/targets.")
 @click.option("--data-dir", type=FOLDER, help="Where data is cached.")
 @click.option("--write", is_flag=True, help="Put the result into the workload's targets.json.")
@@ -70,10 +70,11 @@ def targets_command(
       timetrial targets criteo1tb --variant layernorm --jobs 2 --write
       timetrial targets mnist --plan 5x2cv --write
     """
-    from harness.machine import usable_cores
+    from harness.launch import most_jobs
     from harness.targets import set_resampled_targets, set_targets
 
-    common: dict[str, Any] = {"variants": tuple(variants), "jobs": jobs or len(usable_cores()), "write": write}
+    jobs = jobs or most_jobs(1, [options["framework"]])
+    common: dict[str, Any] = {"variants": tuple(variants), "jobs": jobs, "write": write}
     if plan:
         kept = {name: options[name] for name in ("seeds", "seed", "out", "data_dir")}
         resampled = set_resampled_targets(workload, plan, inner=inner, **common, **kept)

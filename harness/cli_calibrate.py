@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli_options import FILE, FOLDER, as_json_option, rerun_option, table_console
+from harness.cli_options import FILE, FOLDER, as_json_option, jobs_option, rerun_option, table_console
 
 if TYPE_CHECKING:
     from harness.calibrate import Outcome, Search
@@ -36,7 +36,7 @@ EXIT_NOTHING_REACHED, EXIT_TRIALS_FAILED = 3, 4
 @click.option("--budget", metavar="TIME", help="Submission time per trial. Default: the self-tuning ruleset's.")
 @click.option("--max-steps", type=click.IntRange(1), help="Ends every trial after so many steps.")
 @click.option("--data-dir", type=FOLDER, help="Where data lies or is cached.")
-@click.option("--jobs", "-j", type=click.IntRange(1), help="Trials at a time. Default: one per core.")
+@jobs_option
 @click.option("--out", type=FOLDER, default=Path("runs/calibrate"), show_default=True, help="Results folder; entries "
               "may share it, and then share the reference's runs.")  # fmt: skip
 @click.option("--write", type=FILE, metavar="FILE", help="Write ENTRY with the chosen point as its defaults (YAML).")
@@ -78,7 +78,7 @@ def calibrate_command(
     from rich.console import Console
 
     from harness.calibrate import check_writable, plan_search, run_search, write_calibrated
-    from harness.machine import usable_cores
+    from harness.launch import most_jobs
     from harness.requests import parse_duration
     from scoring.calibration_view import print_calibration
 
@@ -87,7 +87,8 @@ def calibrate_command(
         check_writable(search, write)
     outcome = run_search(
         search,
-        jobs=jobs or max(1, len(usable_cores()) // search.candidates.threads),
+        jobs=jobs
+        or most_jobs(search.candidates.threads, [framework for _, framework in search.candidates.submissions]),
         clock=clock,
         console=Console(stderr=True, quiet=as_json),
         replace_stale=replace_stale,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli_options import FOLDER, as_json_option, rerun_option, table_console
+from harness.cli_options import FOLDER, as_json_option, jobs_option, rerun_option, table_console
 
 if TYPE_CHECKING:
     from harness.comparison import Runner
@@ -28,7 +28,7 @@ RESPONSES = ("log-time", "steps", "metric", "reached")
 
 
 def _run_options(command: Any) -> Any:
-    options = [
+    options: list[Any] = [
         click.option("--workload", "-w", "workloads", multiple=True, default=["mnist"], show_default=True,
                      metavar="NAME", help="Full name; repeatable."),
         click.option("--framework", type=click.Choice(["torch", "jax"]), help="Default: all that the entry has."),
@@ -41,7 +41,7 @@ def _run_options(command: Any) -> Any:
         click.option("--budget", metavar="TIME", help="Submission time per trial, as 90, 90s, 10m or 3h."),
         click.option("--max-steps", type=click.IntRange(1), help="Fixed budget of steps. Default: the step hint."),
         click.option("--data-dir", type=FOLDER, help="Where data lies or is cached."),
-        click.option("--jobs", "-j", type=click.IntRange(1), help="Trials at a time. Default: one per core."),
+        jobs_option,
         click.option("--replace-stale", is_flag=True, help="Rerun trials recorded under other conditions."),
         click.option("--across-machines", is_flag=True,
                      help="Compare times of two machine classes, scaled by calibration; else an error."),
@@ -198,12 +198,12 @@ def _runner(out: Path, quiet: bool, response: str, options: dict[str, Any]) -> R
     from rich.console import Console
 
     from harness.comparison import Runner
-    from harness.machine import usable_cores
+    from harness.launch import most_jobs
 
     console = Console(stderr=True, quiet=quiet)
     return Runner(
         out,
-        options["jobs"] or len(usable_cores()),
+        options["jobs"] or most_jobs(1, [options["framework"]]),
         console,
         replace_stale=options["replace_stale"],
         timed=response == "log-time",

@@ -32,6 +32,12 @@ def rerun_option(command: Any) -> Any:
     )(command)  # fmt: skip
 
 
+def jobs_option(command: Any) -> Any:
+    """``--jobs`` of every verb that runs trials."""
+    text = "Trials at a time. Default: one per core, or one per GPU where trials train on GPUs."
+    return click.option("--jobs", "-j", type=click.IntRange(1), help=text)(command)
+
+
 def table_console() -> Console:
     """Standard output for tables, 120 columns wide where it is no terminal."""
     from rich.console import Console

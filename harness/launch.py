@@ -26,13 +26,15 @@ from typing import Any, Protocol
 import numpy as np
 import psutil
 
+from harness.accelerators import VISIBLE, Gpu, gpus_for
+from harness.declarations import FRAMEWORKS, Framework
 from harness.errors import UsageError
 from harness.frameworks import set_thread_environment
 from harness.machine import descendants, usable_cores
 from harness.running import RunningTrial, make_record, receive
 from harness.task import TrialTask
 from harness.verdict import Accounts
-from harness.worker import main, verify
+from harness.worker import Slot, main, verify
 from results.record import StopReason, TrialRecord
 from workloads.cache import root as data_root
 
@@ -92,18 +94,19 @@ def run_trials(
     """Runs tasks (each with its digest), ``jobs`` at a time; calls ``keep`` with every finished trial.
 
     Raises:
-      UsageError: there are fewer cores than ``jobs`` times the threads of a trial.
+      UsageError: there are fewer cores than ``jobs`` times the threads of a trial, or fewer GPUs than ``jobs``.
       Whatever ``keep`` raises, after the trials in flight were ended.
     """
     waiting = list(tasks)
     if not waiting:
         return
     threads = waiting[0][0].spec.threads
-    slots = core_slots(jobs, threads)
+    frameworks = {task.spec.key.framework for task, _ in waiting}
+    slots = trial_slots(jobs, threads, gpus_for(frameworks))
     limits = dataclasses.replace(
         limits, memory_bytes=limits.memory_bytes or int(0.9 * psutil.virtual_memory().total / jobs)
     )
-    context = fork_server(threads, {task.spec.key.framework for task, _ in waiting})
+    context = fork_server(threads, frameworks)
     running: list[RunningTrial] = []
     with tempfile.TemporaryDirectory(prefix="timetrial-logs-") as logs:
         try:
@@ -126,7 +129,7 @@ def run_trials(
                             running.append(trial)
                             continue
                         _remove_folders(trial)
-                        slots.append(trial.cores)
+                        slots.append(trial.slot)
                         record = make_record(trial)
                         keep(record, trial.evaluations, (trial.finished or {}).get("right"))
                         if trial.task.checkpoint is not None:
@@ -140,11 +143,19 @@ def run_trials(
                 trial.process.join()
 
 
-def core_slots(jobs: int, threads: int) -> list[tuple[int, ...]]:
-    """Disjoint groups of ``threads`` cores, one per job.
+def most_jobs(threads: int, frameworks: Iterable[Framework | None]) -> int:
+    """How many trials at a time disturb nobody: one per GPU where a framework (None: either) uses GPUs, else as the
+    cores allow."""
+    by_cores = max(1, len(usable_cores()) // threads)
+    given = gpus_for({name for each in frameworks for name in ([each] if each else FRAMEWORKS)})
+    return min(by_cores, len(given)) if given else by_cores
+
+
+def trial_slots(jobs: int, threads: int, gpus: Sequence[Gpu] = ()) -> list[Slot]:
+    """Disjoint groups of ``threads`` cores, one per job, each with a GPU of its own where there are any.
 
     Raises:
-      UsageError: there are not enough cores, so that trials would disturb each other's clocks.
+      UsageError: there are not enough cores or GPUs, so that trials would disturb each other's clocks.
     """
     cores = usable_cores()
     if jobs < 1 or threads < 1:
@@ -154,7 +165,14 @@ def core_slots(jobs: int, threads: int) -> list[tuple[int, ...]]:
             f"{jobs} jobs of {threads} threads need {jobs * threads} cores, this machine has {len(cores)}: trials "
             f"would disturb each other's clocks; use --jobs {max(1, len(cores) // threads)}"
         )
-    return [tuple(cores[i * threads : (i + 1) * threads]) for i in reversed(range(jobs))]
+    if gpus and jobs > len(gpus):
+        raise UsageError(
+            f"{jobs} jobs need a GPU each, this machine has {len(gpus)} ({gpus[0].name}): trials would disturb each "
+            f"other's clocks; use --jobs {len(gpus)}, or train on the CPU with {VISIBLE}= in the environment"
+        )
+    return [
+        Slot(tuple(cores[i * threads : (i + 1) * threads]), gpus[i].uuid if gpus else "") for i in reversed(range(jobs))
+    ]
 
 
 def fork_server(threads: int, frameworks: Iterable[str]) -> Any:
@@ -172,7 +190,7 @@ def fork_server(threads: int, frameworks: Iterable[str]) -> Any:
     return context
 
 
-def _start(context: Any, task: TrialTask, digest: str, cores: tuple[int, ...], logs: Path) -> RunningTrial:
+def _start(context: Any, task: TrialTask, digest: str, slot: Slot, logs: Path) -> RunningTrial:
     """Starts a trial's process. Its folder is made here: a confined process could not remove it."""
     if task.checkpoint is not None:
         task = dataclasses.replace(task, checkpoint=task.checkpoint.started())
@@ -180,21 +198,21 @@ def _start(context: Any, task: TrialTask, digest: str, cores: tuple[int, ...], l
     folder = Path(tempfile.mkdtemp(prefix="trial-", dir=logs))
     task = dataclasses.replace(task, folder=folder, claim=claim, data_dir=data_root(task.data_dir).absolute())
     log = logs / f"{digest}.log"
-    process, receiver = _start_process(context, main, task, cores, log)
+    process, receiver = _start_process(context, main, task, slot, log)
     now = time.monotonic()
     started_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     version = task.checkpoint.version() if task.checkpoint else None
     accounts = Accounts(process.pid)
     return RunningTrial(
-        task, digest, process, receiver, cores, log, started_at, now, now, version=version, accounts=accounts
+        task, digest, process, receiver, slot, log, started_at, now, now, version=version, accounts=accounts
     )
 
 
 def _start_process(
-    context: Any, target: Callable[..., None], task: TrialTask, cores: tuple[int, ...], log: Path
+    context: Any, target: Callable[..., None], task: TrialTask, slot: Slot, log: Path
 ) -> tuple[BaseProcess, Connection]:
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=target, args=(task, sender, cores, log), daemon=True)
+    process = context.Process(target=target, args=(task, sender, slot, log), daemon=True)
     with without_main_module():
         process.start()
     sender.close()
@@ -208,9 +226,9 @@ def _to_be_verified(trial: RunningTrial) -> bool:
 
 
 def _start_verification(context: Any, trial: RunningTrial) -> None:
-    """Goes on with a clean process in the place of the trial's own, on its cores."""
+    """Goes on with a clean process in the place of the trial's own, on its cores and its GPU."""
     trial.verifies, trial.phase, trial.last_sign = True, "verify", time.monotonic()
-    trial.process, trial.connection = _start_process(context, verify, trial.task, trial.cores, trial.log)
+    trial.process, trial.connection = _start_process(context, verify, trial.task, trial.slot, trial.log)
 
 
 def _remove_folders(trial: RunningTrial) -> None:
@@ -237,7 +255,7 @@ def _goes_on(trial: RunningTrial) -> bool:
 
 def _restart(context: Any, trial: RunningTrial) -> RunningTrial:
     _remove_folders(trial)
-    again = _start(context, trial.task, trial.digest, trial.cores, trial.log.parent)
+    again = _start(context, trial.task, trial.digest, trial.slot, trial.log.parent)
     again.started_at, again.deaths = trial.started_at, trial.deaths
     return again
 

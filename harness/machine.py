@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import psutil
 
+from harness.accelerators import device_for, gpus
 from harness.frameworks import THREAD_VARIABLES
 from harness.seeds import digest
 from results.machines import MachineClass, class_facts
@@ -61,7 +62,7 @@ def machine_facts() -> Mapping[str, Any]:
         "cpu": _cpu_model(),
         "cores": len(usable_cores()),
         "memory_gib": round(psutil.virtual_memory().total / 2**30),
-        "accelerators": _accelerators(),
+        "accelerators": [f"{gpu.name}, {gpu.driver}" for gpu in gpus()],
         "system": f"{platform.system()} {platform.machine()}",
     }
     facts["fingerprint"] = fingerprint()
@@ -72,7 +73,8 @@ def machine_facts() -> Mapping[str, Any]:
 def other_class(record: TrialRecord, threads: int, versions: Mapping[str, str]) -> str:
     """Which fact makes a record's machine class another one than that of trials run here, with these threads and
     versions (``cpu is 'A' there, 'B' here``); empty where it is the same."""
-    here = MachineClass(class_facts(machine_facts(), threads, versions), "")
+    facts = {**machine_facts(), "device": device_for(record.spec.key.framework)}
+    here = MachineClass(class_facts(facts, threads, versions), "")
     there = class_facts(record.machine, record.spec.threads, record.spec.versions)
     return next((f"{name} is {there[name]!r} there, {here.facts[name]!r} here" for name in here.differs(there)), "")
 
@@ -130,12 +132,3 @@ def _cpu_lines(name: str) -> str:
 
 def _cpu_model() -> str:
     return _cpu_lines("model name") or platform.processor() or platform.machine()
-
-
-def _accelerators() -> list[str]:
-    query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
-    try:
-        found = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return []
-    return found.stdout.strip().splitlines()

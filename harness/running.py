@@ -15,7 +15,7 @@ from typing import Any
 from harness.machine import machine_facts
 from harness.task import TrialTask
 from harness.verdict import Accounts, Verification, verdict
-from harness.worker import TRACEBACK_LINES
+from harness.worker import TRACEBACK_LINES, Slot
 from results.record import Crossing, StopReason, TrialRecord
 
 CLOCK_TOLERANCE, CLOCK_SLACK_SEC = 0.005, 2.0
@@ -33,7 +33,7 @@ class RunningTrial:
     digest: str
     process: BaseProcess
     connection: Connection
-    cores: tuple[int, ...]
+    slot: Slot
     log: Path
     started_at: str
     started: float
@@ -114,6 +114,7 @@ def make_record(trial: RunningTrial) -> TrialRecord:
         verification = trial.verification or Verification(failed="the process that should verify it died")
         breaches = verdict(spec, trial.breaches, trial.accounts, outcome, verification if crossing else Verification())
         notes = [*outcome.pop("notes"), *_clock_notes(trial.watched)]
+        common["machine"] = {**common["machine"], "device": outcome.pop("device")}
         if crossing and verification.failed:
             notes.append(f"the target's parameters could not be verified: {verification.failed}")
         if breaches:

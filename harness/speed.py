@@ -1,7 +1,8 @@
 """How fast this machine is now: three small kernels, and what disturbs it. Measured before and after each trial.
 
-The kernels stand for what training does on a CPU: arithmetic, moving memory, and many small calls. Each is repeated,
-and the fastest repetition counts: what is slower then is the machine, not a neighbour that came by for a moment.
+The kernels stand for what training does: arithmetic, moving memory, and many small calls. Each is repeated, and the
+fastest repetition counts: what is slower then is the machine, not a neighbour that came by for a moment. A trial on a
+GPU measures the same three there too, through its framework.
 """
 
 from __future__ import annotations
@@ -12,18 +13,25 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from harness.accelerators import gpus, slowed_usec
+from harness.frameworks import TrialBackend
 from harness.machine import usable_cores
 
 REPEATS = 7
 MOST_DRIFT: Mapping[str, float] = {"compute": 1.25, "memory": 2.0, "calls": 1.25}
 """A kernel may be so much slower or faster after a trial than before. Cores share the memory's bandwidth: that kernel
-follows what a neighbour does at that moment, and a trial's steps do not. docs/harness.md has the measurements."""
+follows what a neighbour does at that moment, and a trial's steps do not. docs/harness.md has the measurements. Nothing
+is made of a GPU's drift: how much of it is usual was not measured."""
 MOST_WAITED = 0.2
 """Share of a trial's wall time in which its process may have been ready to run, and not running."""
 _SIDE, _COPIED, _CALLS = 256, 2**22, 1500
+_GPU_SIDE, _GPU_COPIED, _GPU_CALLS = 4096, 2**26, 300
+_WARM_UP_SEC = 0.3
+"""A GPU that has idled raises its clock within some tenths of a second."""
 
 
 def _compute() -> Callable[[], object]:
@@ -47,15 +55,54 @@ def _calls() -> Callable[[], object]:
     return call
 
 
-KERNELS: Mapping[str, Callable[[], Callable[[], object]]] = {"compute": _compute, "memory": _memory, "calls": _calls}
+Kernel = Callable[[], Callable[[], object]]
+"""Makes what it works on; what it returns is timed."""
+KERNELS: Mapping[str, Kernel] = {"compute": _compute, "memory": _memory, "calls": _calls}
 
 
-def kernel_times(repeats: int = REPEATS, clock: Callable[[], float] = time.perf_counter) -> dict[str, list[float]]:
+def gpu_kernels(backend: TrialBackend, side: int = _GPU_SIDE, copied: int = _GPU_COPIED) -> Mapping[str, Kernel]:
+    """The same three on a framework's device, whose arrays multiply alike in both frameworks; each waits for the device
+    before it returns.
+
+    Args:
+      backend: the framework's.
+      side: of the square matrices that are multiplied.
+      copied: how many float32 numbers are moved.
+    """
+
+    def timed(shape: tuple[int, ...], work: Callable[[Any], Any]) -> Callable[[], Callable[[], object]]:
+        def make() -> Callable[[], object]:
+            array = backend.ones(*shape)
+            return lambda: backend.synchronize(work(array))
+
+        return make
+
+    def many_calls(array: Any) -> Any:
+        for _ in range(_GPU_CALLS):
+            array = array * array
+        return array
+
+    return {
+        "gpu compute": timed((side, side), lambda matrix: matrix @ matrix),
+        "gpu memory": timed((copied,), lambda numbers: numbers * 2.0),
+        "gpu calls": timed((8,), many_calls),
+    }
+
+
+def kernel_times(
+    repeats: int = REPEATS,
+    clock: Callable[[], float] = time.perf_counter,
+    kernels: Mapping[str, Kernel] = KERNELS,
+    warm_up_sec: float = 0.0,
+) -> dict[str, list[float]]:
     """Seconds of each repetition, by kernel; takes about 0.1 s on an idle core."""
     found = {}
-    for name, make in KERNELS.items():
+    for name, make in kernels.items():
         kernel = make()
         kernel()  # touches the memory
+        warm = clock() + warm_up_sec
+        while warm_up_sec and clock() < warm:
+            kernel()
         times = []
         for _ in range(repeats):
             before = clock()
@@ -63,6 +110,14 @@ def kernel_times(repeats: int = REPEATS, clock: Callable[[], float] = time.perf_
             times.append(clock() - before)
         found[name] = times
     return found
+
+
+def all_kernel_times(backend: TrialBackend | None, repeats: int = REPEATS) -> dict[str, list[float]]:
+    """Of the cores' kernels, and of the GPU's where the framework computes on one."""
+    times = kernel_times(repeats)
+    if backend and backend.device_name != "cpu":
+        times |= kernel_times(repeats, kernels=gpu_kernels(backend), warm_up_sec=_WARM_UP_SEC)
+    return times
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +130,7 @@ class Speed:
       waited_sec: how long each living thread of this process has been ready to run and was not, in all, by its number.
       steal_sec: how long a virtual machine's cores were taken by other machines, in all.
       throttled: how often a core slowed itself for its heat, in all.
+      gpu_slowed_usec: how long the GPU was slowed for its heat or a power failure, in all; None without one.
       at: wall time of the measurement's end, in seconds.
       unused_sec: core seconds until then, on the cores that this process may use, less its own CPU time.
     """
@@ -86,13 +142,17 @@ class Speed:
     throttled: int | None
     at: float
     unused_sec: float
+    gpu_slowed_usec: int | None = None
 
 
-def measure() -> Speed:
-    kernels = {name: min(times) for name, times in kernel_times().items()}
+def measure(backend: TrialBackend | None = None) -> Speed:
+    """Measures the cores, and the GPU that a framework computes on, if it does."""
+    times = all_kernel_times(backend)
+    slowed = slowed_usec(gpus()[:1]) if backend and backend.device_name != "cpu" else None
     now = time.perf_counter()
     unused = len(usable_cores()) * now - time.process_time()
-    return Speed(kernels, _load(), _waited_sec(), _steal_sec(), _throttled(), now, unused)
+    fastest = {name: min(of_kernel) for name, of_kernel in times.items()}
+    return Speed(fastest, _load(), _waited_sec(), _steal_sec(), _throttled(), now, unused, slowed)
 
 
 def compared(before: Speed, after: Speed) -> tuple[dict[str, object], str]:
@@ -111,15 +171,20 @@ def compared(before: Speed, after: Speed) -> tuple[dict[str, object], str]:
         "steal_sec": _difference(before.steal_sec, after.steal_sec),
         "throttled": _difference(before.throttled, after.throttled),
     }
+    gpu_slowed = _difference(before.gpu_slowed_usec, after.gpu_slowed_usec)
+    if gpu_slowed is not None:
+        kept["gpu_slowed_usec"] = gpu_slowed
     reasons = [
         f"{name} took {ratio:.2f} times as long after the trial as before it"
         for name, ratio in drift.items()
-        if not 1 / MOST_DRIFT[name] <= ratio <= MOST_DRIFT[name]
+        if name in MOST_DRIFT and not 1 / MOST_DRIFT[name] <= ratio <= MOST_DRIFT[name]
     ]
     if waited is not None and waited > MOST_WAITED * passed:
         reasons.append(f"its process waited for a core {waited / passed:.0%} of the time")
     if kept["throttled"]:
         reasons.append("a core was slowed for its heat")
+    if gpu_slowed:
+        reasons.append(f"the GPU was slowed for its heat or its power for {gpu_slowed / 1e6:.1f} s")
     return kept, "; ".join(reasons)
 
 

@@ -45,7 +45,8 @@ class TrialTask:
 @dataclasses.dataclass(frozen=True)
 class Outcome:
     """How a trial ended, as far as its own process can tell; the fields are those of the record. ``right`` says which
-    test examples the last evaluated network classifies rightly ``[n]``, where the workload knows that."""
+    test examples the last evaluated network classifies rightly ``[n]``, where the workload knows that. ``device`` is
+    what it trained on: a GPU's name, or ``cpu``."""
 
     stop_reason: StopReason
     stop_detail: str
@@ -63,6 +64,7 @@ class Outcome:
     flops_per_step: float | None = None
     right: np.ndarray | None = None
     isolation: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    device: str = "cpu"
 
 
 def batch_size_of(functions: Any, workload: Workload) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.accelerators import refuse_unused_gpu
 from harness.claim import CLAIM_FILE, save_claim, workload_of
 from harness.clock import Clock, ClockState
 from harness.compat.backends import backend_for, dropout_arguments
@@ -62,6 +63,7 @@ def run_trial(task: TrialTask, send: Send) -> Outcome:
         lambda breach: send("breach", {"text": breach.text}),
         lambda functions: batch_size_of(functions, workload),
     )
+    refuse_unused_gpu(task.spec.key.framework, backend.device_name)  # starts CUDA, which no fork survives
     functions = load_functions(task.entry, task.spec.key.framework, defaults=task.spec.hyperparameters is None)
     loop = TrainingLoop(task, send, clock, backend, workload, functions, splits, confinement)
     backend.seed_everything(derive(seed=task.spec.seed, stream="global"))  # some imports draw
@@ -126,7 +128,7 @@ class TrainingLoop:
           StartOverError: the trial needs a new process.
         """
         with self.clock.segment("calibrate"):
-            before = measure()
+            before = measure(self.backend)
         self.initialise()
         if self.task.count_flops:
             with self.clock.segment("calibrate"):
@@ -137,7 +139,7 @@ class TrainingLoop:
             stop = self.advance()
         self._progress("calibrate")
         with self.clock.segment("calibrate"):
-            speed, disturbed = compared(before, measure())
+            speed, disturbed = compared(before, measure(self.backend))
         self.clock.mark(self.steps)
         return Outcome(
             stop_reason=stop[0],
@@ -156,6 +158,7 @@ class TrainingLoop:
             flops_per_step=self.flops_per_step,
             right=np.concatenate(self.right) if self.right else None,
             isolation=self.confinement.isolation,
+            device=self.backend.device_name,
         )
 
     def initialise(self) -> None:

@@ -12,11 +12,12 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from harness.accelerators import VISIBLE
 from results.record import StopReason
 
 TRACEBACK_LINES = 30
@@ -24,9 +25,17 @@ _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _OUT_OF_MEMORY_SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory", "resource_exhausted")
 
 
-def main(task: Any, connection: Connection, cores: Sequence[int], log: Path) -> None:
+@dataclasses.dataclass(frozen=True)
+class Slot:
+    """What of the machine is one trial's own: its cores, and the UUID of its GPU (empty: none)."""
+
+    cores: tuple[int, ...]
+    gpu: str = ""
+
+
+def main(task: Any, connection: Connection, slot: Slot, log: Path) -> None:
     """Entry point of the process; sends messages ``(kind, payload)`` and at the end ``finished`` or ``failed``."""
-    take_place(cores, log)
+    take_place(slot, log)
 
     def send(kind: str, payload: Mapping[str, Any]) -> None:
         connection.send((kind, dict(payload)))
@@ -51,9 +60,9 @@ def main(task: Any, connection: Connection, cores: Sequence[int], log: Path) -> 
     connection.close()
 
 
-def verify(task: Any, connection: Connection, cores: Sequence[int], log: Path) -> None:
+def verify(task: Any, connection: Connection, slot: Slot, log: Path) -> None:
     """Entry point of a process that verifies a trial's claim; sends ``verified``, ``refused`` or ``failed``."""
-    take_place(cores, log)
+    take_place(slot, log)
     try:
         from harness.claim import ClaimError
         from harness.claim import verify as verify_claim
@@ -67,14 +76,16 @@ def verify(task: Any, connection: Connection, cores: Sequence[int], log: Path) -
     connection.close()
 
 
-def take_place(cores: Sequence[int], log: Path) -> None:
-    """Ends with the command, runs on the given cores, prints into the log, adopts what its children leave."""
+def take_place(slot: Slot, log: Path) -> None:
+    """Ends with the command, runs on the given cores and GPU, prints into the log, adopts what its children leave."""
     die_with_parent()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, cores)
+        os.sched_setaffinity(0, slot.cores)
+    if slot.gpu:
+        os.environ[VISIBLE] = slot.gpu
     redirect_output(log)
 
 

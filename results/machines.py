@@ -22,10 +22,12 @@ def class_facts(machine: Mapping[str, Any], threads: int, versions: Mapping[str,
     """What a class is made of, from a record's facts about its machine: processor and instruction sets, memory, system,
     accelerators with their number and driver's major version, CUDA's, BLAS, cores and threads that a trial is given,
     and the frameworks' versions, as 2.13. Facts that were not recorded are absent. Neither timetrial's version nor how
-    many cores the launcher had is among them."""
+    many cores the launcher had is among them; nor are GPUs, where the trial's ``device`` was the CPU."""
     if "cpu" not in machine:
         return {name: str(value) for name, value in machine.items() if name == "class"}
     more = machine.get("fingerprint", {})
+    if machine.get("device") == "cpu":
+        machine, more = {**machine, "accelerators": ()}, {**more, "cuda": ""}
     found = {
         "cpu": machine["cpu"],
         "memory_gib": machine.get("memory_gib"),
@@ -70,9 +72,10 @@ class MachineClass:
 
     def scale_to(self, reference: MachineClass) -> float | None:
         """How many times as fast this class is as the reference: the factor from its seconds to the reference's, the
-        geometric mean over kernels of the ratio of median times; None where a class has no calibration."""
-        shared = self.kernels.keys() & reference.kernels.keys()
-        if not shared:
+        geometric mean over kernels of the ratio of median times; None where a class has no calibration, or only one of
+        them was calibrated on a GPU."""
+        shared = self.kernels.keys()
+        if not shared or shared != reference.kernels.keys():
             return None
         ratios = [
             statistics.median(reference.kernels[name]) / statistics.median(self.kernels[name])

@@ -57,10 +57,11 @@ def scales_of(classes: Sequence[MachineClass], across_machines: bool, steps: str
 def _scale(found: MachineClass, reference: MachineClass, steps: str) -> float:
     scale = 1.0 if found is reference else found.scale_to(reference)
     if scale is None:
-        lacking: Sequence[MachineClass] = [c for c in (found, reference) if not c.kernels] or [found]
+        lacking = min((found, reference), key=lambda c: len(c.kernels))
+        without = " on a GPU, as others here have" if lacking.kernels else ""
         raise ScoringError(
-            f"the trials in {lacking[0].folder} have no calibration ({lacking[0].text}), so that their times cannot be "
-            f"scaled; compare on {steps}, or run them again with this version"
+            f"the trials in {lacking.folder} have no calibration{without} ({lacking.text}), so that their times cannot "
+            f"be scaled; compare on {steps}, or run them again on such a machine with this version"
         )
     return scale
 

@@ -24,6 +24,13 @@ THREAD_VARIABLES = (
 class TrialBackend(Backend, Protocol):
     """A backend with what the training loop needs beside the workload's model."""
 
+    @property
+    def device_name(self) -> str:
+        """The GPU's name, or ``cpu``."""
+
+    def ones(self, *shape: int) -> Any:
+        """A float32 array on the device."""
+
     def set_threads(self, threads: int) -> None: ...
 
     def seed_everything(self, seed: int) -> None:
@@ -36,7 +43,7 @@ class TrialBackend(Backend, Protocol):
         """A numpy batch as tensors on the device."""
 
     def synchronize(self, *trees: Any) -> None:
-        """Waits until the device has finished what leads to ``trees``."""
+        """Waits until the device has finished what leads to ``trees``, and whatever else it was asked to do."""
 
     def evaluated(
         self, workload: Workload, params: Any, model_state: Any, batches: Iterable[Mapping[str, np.ndarray]]

@@ -153,6 +153,14 @@ class JaxBackend:
 
     # ---- the trial ----
 
+    @property
+    def device_name(self) -> str:
+        device = jax.devices()[0]
+        return "cpu" if device.platform == "cpu" else device.device_kind
+
+    def ones(self, *shape: int) -> jax.Array:
+        return jnp.ones(shape, jnp.float32)
+
     def set_threads(self, threads: int) -> None:
         """XLA reads its thread count from the environment when it starts; see ``set_thread_environment``."""
 
@@ -169,9 +177,10 @@ class JaxBackend:
         return jax.tree.map(jnp.asarray, dict(batch))
 
     def synchronize(self, *trees: Any) -> None:
-        """Waits for asynchronous dispatch: the clock must not be read before the work is done."""
-        arrays = [leaf for leaf in jax.tree.leaves(trees) if isinstance(leaf, jax.Array) and not leaf.is_deleted()]
-        jax.block_until_ready(arrays)
+        """Waits for asynchronous dispatch: the clock must not be read before the work is done, nor go on in an
+        evaluation's shadow for arrays that an entry keeps where no tree shows them."""
+        jax.block_until_ready([array for array in jax.live_arrays() if not array.is_deleted()])
+        jax.effects_barrier()
 
     def evaluated(
         self, workload: Workload, params: Any, model_state: Any, batches: Iterable[Mapping[str, np.ndarray]]

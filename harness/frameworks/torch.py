@@ -195,6 +195,13 @@ class TorchBackend:
 
     # ---- the trial ----
 
+    @property
+    def device_name(self) -> str:
+        return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
+
+    def ones(self, *shape: int) -> torch.Tensor:
+        return torch.ones(shape, device=self.device)
+
     def set_threads(self, threads: int) -> None:
         torch.set_num_threads(threads)
 

@@ -4,7 +4,7 @@ import re
 import pytest
 
 from harness.errors import UsageError
-from harness.launch import DEFAULT_LIMITS, core_slots
+from harness.launch import DEFAULT_LIMITS, trial_slots
 from harness.plan import Status, other_records, plan_status, plan_trials, price
 from harness.spec import BASE, Target
 from harness.suite import Request, load_suite, requests_of, suite_names, workloads_of
@@ -239,9 +239,9 @@ def test_suites_are_checked_with_file_and_line(tmp_path):
 
 def test_jobs_never_share_cores(monkeypatch):
     monkeypatch.setattr("harness.launch.usable_cores", lambda: [2, 5, 7, 8])
-    assert sorted(core_slots(2, 2)) == [(2, 5), (7, 8)]
+    assert sorted(slot.cores for slot in trial_slots(2, 2)) == [(2, 5), (7, 8)]
     with pytest.raises(UsageError, match="3 jobs of 2 threads need 6 cores, this machine has 4.*use --jobs 2"):
-        core_slots(3, 2)
+        trial_slots(3, 2)
     assert DEFAULT_LIMITS.memory_bytes is None
 
 

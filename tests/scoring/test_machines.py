@@ -119,3 +119,10 @@ def test_without_calibration_times_cannot_be_scaled(folders, tmp_path):
     old = write(tmp_path / "old", "D", 5.0, MACHINE | {"cpu": "C 3"}, None)
     with pytest.raises(ScoringError, match=r"old/D.* have no calibration"):
         api.score([folders[0], old], across_machines=True)
+
+
+def test_seconds_of_a_gpu_are_no_multiple_of_a_processors(folders, tmp_path):
+    kernels = {**SLOW, "gpu compute": 1e-3}
+    gpu = write(tmp_path / "gpu", "D", 5.0, MACHINE | {"accelerators": ["H100, 550.1"], "device": "H100"}, kernels)
+    with pytest.raises(ScoringError, match=r"here/A.* have no calibration on a GPU, as others here have"):
+        api.score([folders[0], gpu], across_machines=True)
