@@ -74,13 +74,16 @@ def set_targets(
     horizon: float = 0.75,
     seed: int = 0,
     jobs: int = 1,
+    search_space: Path | None = None,
     out: Path | None = None,
     data_dir: Path | None = None,
     write: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """Runs the procedure for variants of a workload; returns, by variant, the targets and the runs behind them.
 
-    Finished runs in ``out`` are not repeated. With ``write`` the result is merged into the workload's ``targets.json``.
+    A ``search_space`` file replaces the algorithms' own, and their defaults; one that lists a single point is rerun and
+    not searched. Finished runs in ``out`` are not repeated. With ``write`` the result is merged into the workload's
+    ``targets.json``.
 
     Raises:
       UsageError: an unknown name, or an algorithm without search space.
@@ -88,12 +91,12 @@ def set_targets(
     cls = workload_class(workload_name)
     results: dict[str, dict[str, Any]] = {}
     folder = (out or Path("runs/targets")) / workload_name
+    candidates = _candidates(algorithms or STANDARD_ALGORITHMS, points, seed, search_space)
     for variant in variants or (BASE, *cls.variants):
         workload = cls(variant, "mini", data_dir, max(1, round(horizon * cls.settings["mini"].step_hint)))
         results[variant] = _set_target(
             _Runner(workload, framework, seed, jobs, folder, data_dir.resolve() if data_dir else None),
-            algorithms or STANDARD_ALGORITHMS,
-            points,
+            candidates,
             seeds,
         )
         results[variant]["horizon"] = horizon
@@ -190,23 +193,26 @@ class _Runner:
         return best
 
 
-def _set_target(runner: _Runner, algorithms: Sequence[str], points: int, seeds: int) -> dict[str, Any]:
-    metric = runner.workload.metric
-    entries = [find_entry(name) for name in algorithms]
-    for entry in entries:
+Candidate = tuple[Entry, Mapping[str, Any]]
+
+
+def _candidates(algorithms: Sequence[str], points: int, seed: int, search_space: Path | None) -> list[Candidate]:
+    """What is searched: points of each algorithm's search space, and its defaults unless the space was given."""
+    found: list[Candidate] = []
+    for entry in (find_entry(name, search_space) for name in algorithms):
         if entry.search_space is None:
             raise UsageError(f"{entry.name} has no search space; choose algorithms that have one with --algorithm")
-    search = [
-        (entry, point)
-        for entry in entries
-        if entry.search_space is not None
-        for point in (
-            *sample(entry.search_space, points, derive(seed=runner.seed, algorithm=entry.name)),
-            *filter(None, [default_point(entry)]),
-        )
-    ]
-    if not search:
-        raise UsageError("nothing to run: these algorithms have no defaults; give --points 1 or more")
+        drawn = sample(entry.search_space, points, derive(seed=seed, algorithm=entry.name))
+        defaults = default_point(entry) if search_space is None else {}
+        found += [(entry, point) for point in (*drawn, defaults) if point]
+    if not found:
+        why = "these algorithms have no defaults" if search_space is None else "--search-space replaces their defaults"
+        raise UsageError(f"nothing to run: {why}; give --points 1 or more")
+    return found
+
+
+def _set_target(runner: _Runner, search: Sequence[Candidate], seeds: int) -> dict[str, Any]:
+    metric = runner.workload.metric
     found = runner.run(search, "search") if len(search) > 1 else []
     sign = -1 if metric.direction == "maximize" else 1
     order = sorted(range(len(found)), key=lambda i: sign * found[i].validation) or [0]

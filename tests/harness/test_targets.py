@@ -64,6 +64,21 @@ def test_the_procedure_searches_reruns_and_takes_the_median(tmp_path, recorded, 
         set_resampled_targets("mnist", "5x2cv", variants=("large_init",), out=tmp_path / "runs")
 
 
+def test_a_given_point_is_rerun_and_not_searched(tmp_path, recorded, data_dir):
+    point = {"learning_rate": 0.05, "one_minus_momentum": 0.1, "weight_decay": 0.0, "warmup_fraction": 0.1}
+    point["gradient_clip"] = 1.0
+    (tmp_path / "point.json").write_text(json.dumps([point]))
+    options = {"algorithms": ["nesterov_cosine"], "seeds": 3, "horizon": 0.1, "search_space": tmp_path / "point.json"}
+    found = set_targets("mnist", variants=("base",), out=tmp_path / "runs", **options)["base"]
+    assert (found["hyperparameters"], found["search"], len(found["rerun_validation"])) == (point, [], 3)
+    assert len(list(find_trials(tmp_path / "runs" / "mnist"))) == 3
+    with pytest.raises(UsageError, match="nothing to run: --search-space replaces their defaults; give --points 1"):
+        set_targets("mnist", variants=("base",), out=tmp_path / "runs", **options, points=0)
+    (tmp_path / "point.json").write_text('[{"learning_rate": 0.05}]')
+    with pytest.raises(UsageError, match=r"point\.json: \$one_minus_momentum is defined neither"):
+        set_targets("mnist", variants=("base",), out=tmp_path / "runs", **options)
+
+
 def test_targets_of_another_direction_are_refused(recorded, monkeypatch):
     data = {
         "metric": {"name": "accuracy", "direction": "maximize"},
