@@ -1,4 +1,4 @@
-"""A machine's GPUs, told by a program in the place of NVIDIA's tool; what needs a real one is in docs/harness.md."""
+"""A machine's GPUs, told by a program in the place of NVIDIA's tool; the last test takes a real one where there is one."""
 
 import dataclasses
 import functools
@@ -7,16 +7,21 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from harness import accelerators
 from harness.accelerators import Gpu, device_for, gpus, gpus_for, refuse_unused_gpu, slowed_usec, uses_gpu, visible
+from harness.declarations import FRAMEWORKS
 from harness.errors import UsageError
 from harness.frameworks import load
 from harness.launch import most_jobs, trial_slots
 from harness.machine import machine_facts
+from harness.run import run
 from harness.speed import MOST_DRIFT, Speed, compared, gpu_kernels, kernel_times
+from harness.suite import Request
 from harness.worker import Slot
 from results.machines import class_facts
+from results.store import find_trials, read_trial
 
 TWO = (Gpu("GPU-11aa", "NVIDIA H100", "550.54.15"), Gpu("GPU-22bb", "NVIDIA H100", "550.54.15"))
 
@@ -168,3 +173,15 @@ def test_jax_is_waited_for_also_where_an_entry_keeps_an_array_to_itself():
     kept = long(ones, 40)
     load("jax").synchronize()
     assert kept.is_ready()
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_trial_says_what_it_trained_on_and_measures_it(framework, tmp_path, data_dir):
+    """On a machine with a GPU this is a trial on a GPU."""
+    request = Request(("mnist",), (("nadamw_cosine", framework),), "self_tuning", studies=1, trials=1, max_steps=300)
+    run(request, tmp_path, console=Console(quiet=True))
+    (folder,) = find_trials(tmp_path)
+    record, device = read_trial(folder), device_for(framework)
+    assert (record.steps, record.breaches, record.machine["device"]) == (300, (), device)
+    on_a_gpu = {f"gpu {name}" for name in MOST_DRIFT} if device != "cpu" else set()
+    assert record.speed["drift"].keys() == {*MOST_DRIFT, *on_a_gpu}
