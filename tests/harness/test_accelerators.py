@@ -1,4 +1,4 @@
-"""A machine's GPUs, told by a program in the place of NVIDIA's tool; the last test takes a real one where there is one."""
+"""A machine's GPUs, told by a program in the place of NVIDIA's tool; the last test takes a real one if there is one."""
 
 import dataclasses
 import functools
