@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -162,9 +163,9 @@ def _check_points_file(search: Search) -> int:
     return len(listed)
 
 
-def plan_candidates(search: Search) -> list[PlannedTrial]:
+def plan_candidates(search: Search, points_file: Path) -> list[PlannedTrial]:
     """All trials of the points: on each workload the self-tuning ruleset's budget, unless another one is asked for."""
-    request = dataclasses.replace(search.candidates, search_space=search.points_file)
+    request = dataclasses.replace(search.candidates, search_space=points_file)
     factor = RULESETS["self_tuning"].budget_factor
     planned = []
     for name in request.workloads:
@@ -172,6 +173,29 @@ def plan_candidates(search: Search) -> list[PlannedTrial]:
         single = dataclasses.replace(request, workloads=(name,), budget_sec=request.budget_sec or allowed)
         planned += plan_trials(single)
     return planned
+
+
+Part = tuple[Request, Path, list[PlannedTrial]]
+
+
+def _parts(search: Search, points_file: Path) -> tuple[Part, Part]:
+    """The reference's trials and the points', each with its request and its folder."""
+    return (
+        (search.baseline, search.baseline_folder, plan_trials(search.baseline)),
+        (search.candidates, search.candidates_folder, plan_candidates(search, points_file)),
+    )
+
+
+def priced(search: Search, *, jobs: int, rerun_disturbed: int) -> list[dict[str, Any]]:
+    """What a search would run and what that costs (:func:`harness.plan_view.report_of`), first of the reference, then
+    of the points; nothing is written into its folder."""
+    from harness.plan_view import report_of
+
+    with tempfile.TemporaryDirectory() as folder:
+        points_file = Path(folder) / search.points_file.name
+        write_json_atomically(points_file, list(search.points))
+        parts = _parts(search, points_file)
+    return [report_of(request, planned, out, jobs, rerun_disturbed) for request, out, planned in parts]
 
 
 def run_search(
@@ -191,10 +215,7 @@ def run_search(
 
     if len(search.points) > _check_points_file(search):
         write_json_atomically(search.points_file, list(search.points))
-    parts = (
-        (search.baseline, search.baseline_folder, plan_trials(search.baseline)),
-        (search.candidates, search.candidates_folder, plan_candidates(search)),
-    )
+    parts = _parts(search, search.points_file)
     summaries = [
         run(request, folder, planned=planned, jobs=jobs, console=console, replace_stale=replace_stale,
             retry_failed=retry_failed, rerun_disturbed=rerun_disturbed if clock != "steps" else 0,

@@ -23,7 +23,7 @@ from harness.cli_check import COMMANDS as CHECK_COMMANDS
 from harness.cli_compare import COMMANDS as COMPARE_COMMANDS
 from harness.cli_data import COMMANDS as DATA_COMMANDS
 from harness.cli_machine import COMMANDS as MACHINE_COMMANDS
-from harness.cli_options import FILE, FOLDER, as_json_option, jobs_option, rerun_option
+from harness.cli_options import FILE, FOLDER, as_json_option, jobs_option, rerun_option, say_plan
 from harness.cli_scoring import COMMANDS, score_and_report
 from harness.termination import TerminatedError, ended_by_sigterm
 
@@ -177,20 +177,16 @@ def plan_command(rerun_disturbed: int, as_json: bool, **options: Any) -> None:
       timetrial plan quick
       timetrial plan standard --out runs/standard --jobs 2 --json
     """
-    from harness import plan_view
-    from harness.plan import other_records, plan_status, plan_trials, price
-    from harness.reruns import due
+    from harness.plan import plan_trials
+    from harness.plan_view import report_of
 
-    reports = []
-    for request, out, jobs in _targets_of(options):
-        statuses = plan_status(plan_trials(request), out)
-        again = due(statuses, out, rerun_disturbed)
-        cost = price(statuses, jobs, other_records(statuses, out), again)
-        reports.append(plan_view.plan_report(request, out, statuses, cost, jobs, again))
-    if as_json:
-        click.echo(json.dumps(reports, indent=1))
-    else:
-        click.echo("\n\n".join(plan_view.plan_text(report) for report in reports))
+    say_plan(
+        [
+            report_of(request, plan_trials(request), out, jobs, rerun_disturbed)
+            for request, out, jobs in _targets_of(options)
+        ],
+        as_json,
+    )
 
 
 @main.command("run")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli_options import FILE, FOLDER, as_json_option, jobs_option, rerun_option, table_console
+from harness.cli_options import FILE, FOLDER, as_json_option, jobs_option, rerun_option, say_plan, table_console
 
 if TYPE_CHECKING:
     from harness.calibrate import Outcome, Search
@@ -45,6 +45,7 @@ EXIT_NOTHING_REACHED, EXIT_TRIALS_FAILED = 3, 4
 @click.option("--across-machines", is_flag=True,
               help="Go on with another machine class's trials, times scaled by calibration.")  # fmt: skip
 @rerun_option
+@click.option("--dry-run", is_flag=True, help="Say what is missing and what it would cost, and run nothing.")
 @as_json_option
 def calibrate_command(
     entry: str,
@@ -56,6 +57,7 @@ def calibrate_command(
     retry_failed: bool,
     across_machines: bool,
     rerun_disturbed: int,
+    dry_run: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -67,6 +69,7 @@ def calibrate_command(
 
     \b
     Examples:
+      timetrial calibrate prodigy --suite standard --dry-run
       timetrial calibrate prodigy --suite standard
       timetrial calibrate dog -w mnist -w criteo1tb --framework jax --trials 5 --jobs 2
       timetrial calibrate prodigy --write prodigy_calibrated.yaml
@@ -77,7 +80,7 @@ def calibrate_command(
     """
     from rich.console import Console
 
-    from harness.calibrate import check_writable, plan_search, run_search, write_calibrated
+    from harness.calibrate import check_writable, plan_search, priced, run_search, write_calibrated
     from harness.launch import most_jobs
     from harness.requests import parse_duration
     from scoring.calibration_view import print_calibration
@@ -85,10 +88,13 @@ def calibrate_command(
     search = plan_search(entry, budget_sec=parse_duration(budget) if budget else None, **options)
     if write:
         check_writable(search, write)
+    jobs = jobs or most_jobs(search.candidates.threads, [search.framework])
+    if dry_run:
+        say_plan(priced(search, jobs=jobs, rerun_disturbed=rerun_disturbed if clock != "steps" else 0), as_json)
+        return
     outcome = run_search(
         search,
-        jobs=jobs
-        or most_jobs(search.candidates.threads, [framework for _, framework in search.candidates.submissions]),
+        jobs=jobs,
         clock=clock,
         console=Console(stderr=True, quiet=as_json),
         replace_stale=replace_stale,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +38,13 @@ def jobs_option(command: Any) -> Any:
     """``--jobs`` of every verb that runs trials."""
     text = "Trials at a time. Default: one per core, or one per GPU where trials train on GPUs."
     return click.option("--jobs", "-j", type=click.IntRange(1), help=text)(command)
+
+
+def say_plan(reports: Sequence[Mapping[str, Any]], as_json: bool) -> None:
+    """Prints plans (:func:`harness.plan_view.report_of`) for people or for programs."""
+    from harness.plan_view import plan_text
+
+    click.echo(json.dumps(list(reports), indent=1) if as_json else "\n\n".join(map(plan_text, reports)))
 
 
 def table_console() -> Console:

@@ -7,20 +7,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.plan import UNRECORDED, PlannedStatus, Price, Status
+from harness.plan import UNRECORDED, PlannedTrial, Status, other_records, plan_status, price
 from harness.progress import format_seconds
+from harness.reruns import due
 from harness.suite import Request
 
 
-def plan_report(
-    request: Request,
-    out: Path,
-    statuses: Sequence[PlannedStatus],
-    cost: Price,
-    jobs: int,
-    again: Sequence[PlannedStatus],
+def report_of(
+    request: Request, planned: Sequence[PlannedTrial], out: Path, jobs: int, rerun_disturbed: int
 ) -> dict[str, Any]:
-    """The plan of one ruleset for programs; ``again`` are done trials that a run would repeat."""
+    """The plan of one ruleset's trials into a results folder, for programs; priced by what its records took."""
+    statuses = plan_status(planned, out)
+    again = due(statuses, out, rerun_disturbed)
+    cost = price(statuses, jobs, other_records(statuses, out), again)
     counts = collections.Counter(status.status for status in statuses)
     return {
         "ruleset": request.ruleset,

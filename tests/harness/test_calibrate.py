@@ -155,6 +155,18 @@ def test_bad_input_costs_no_training_time(tmp_path, arguments, message, no_train
     assert not (tmp_path / "out").exists()
 
 
+def test_a_dry_run_says_what_a_search_would_cost_and_leaves_no_trace(calibrated, command, no_training, tmp_path):
+    arguments = ["calibrate", "prodigy", "-w", "mnist", "--trials", "3", "--studies", "2", "--dry-run"]
+    code, shown, _ = invoke(*arguments, "--out", tmp_path / "out")
+    assert code == 0 and not (tmp_path / "out").exists()
+    assert "self_tuning ruleset into" in shown and ": 2 trials (2 missing)" in shown
+    assert "external ruleset into" in shown and ": 6 trials (6 missing)" in shown
+    assert shown.count("to run: at most") == 2
+    code, shown, _ = invoke(*command, "--dry-run", "--json")
+    done = json.loads(shown)
+    assert [part["counts"]["missing"] for part in done] == [0, 0] and sum(part["trials"] for part in done) > 2
+
+
 def test_there_must_be_something_to_search(tmp_path, write_entry, no_training):
     code, _, err = invoke("calibrate", write_entry("plain"), "--out", tmp_path / "out")
     assert code == 2 and "plain has no search_space, so there is nothing to search" in err
@@ -175,7 +187,7 @@ def test_a_suite_gives_the_workloads_and_more_trials_add_points(tmp_path):
     assert more.points[:3] == few.points and len(more.points) == 5
     few.points_file.parent.mkdir()
     few.points_file.write_text(json.dumps(few.points))
-    planned = plan_candidates(few)
+    planned = plan_candidates(few, few.points_file)
     assert len(planned) == len(workload_names()) * 3 * 3
     for number, point in enumerate(few.points, 1):
         assert all(t.task.spec.hyperparameters == point for t in planned if t.key.trial == number)
