@@ -57,7 +57,7 @@ class Measured:
     rows: Sequence[Mapping[str, float]]
 
     def last(self, column: str) -> float:
-        return self.rows[-1].get(column, float("nan"))
+        return self.rows[-1].get(column, float("nan")) if self.rows else float("nan")
 
     def best(self, metric: Metric) -> float:
         values = [row[f"validation/{metric.name}"] for row in self.rows]

@@ -70,6 +70,7 @@ def test_reached_says_the_median_time_or_who_missed(ended):
     assert tables.spread([*hits[:2], ended(None)]) == "-"
     crashed = ended(None, stop_reason=StopReason.CRASHED)
     assert tables.reached([crashed], metric) == "failed (crashed)"
+    assert math.isnan(dataclasses.replace(crashed, rows=[]).last("validation/accuracy")), "it ended before it began"
 
 
 def test_the_tables_have_a_row_per_workload_and_the_shares_add_up(ended):
