@@ -24,7 +24,7 @@ class Cifar(Pictures):
     """ResNet-18 with a small stem."""
 
     name = "cifar"
-    version = 1
+    version = 2
     summary = "small pictures of 10 classes, residual network"
     loss_type = LossType.SOFTMAX_CROSS_ENTROPY
     metric = Metric("accuracy", "maximize")
@@ -43,12 +43,12 @@ class Cifar(Pictures):
                 "shift": 2,
                 "mirror": False,
             },
-            batch_size=64,
+            batch_size=512,  # with 64 Nesterov is as fast as NAdamW
             eval_batch_size=100,  # larger ones fall out of the processor's cache, and cost half as much again
-            step_hint=1_000,
+            step_hint=180,
             max_runtime_sec=150.0,
             eval_period_sec=7.5,
-            eval_period_steps=60,
+            eval_period_steps=8,
             splits={"train": 5_000, "eval_train": 1_500, "validation": 1_500, "test": 1_500},
         ),
         "full": Settings(
