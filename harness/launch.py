@@ -30,7 +30,7 @@ from harness.accelerators import VISIBLE, Gpu, gpus_for
 from harness.declarations import FRAMEWORKS, Framework
 from harness.errors import UsageError
 from harness.frameworks import set_thread_environment
-from harness.machine import descendants, usable_cores
+from harness.machine import descendants, whole_cores
 from harness.running import RunningTrial, make_record, receive
 from harness.task import TrialTask
 from harness.verdict import Accounts
@@ -145,19 +145,21 @@ def run_trials(
 
 def most_jobs(threads: int, frameworks: Iterable[Framework | None]) -> int:
     """How many trials at a time disturb nobody: one per GPU where a framework (None: either) uses GPUs, else as the
-    cores allow."""
-    by_cores = max(1, len(usable_cores()) // threads)
+    cores allow, with a whole one per thread of a trial."""
+    by_cores = max(1, len(whole_cores()) // threads)
     given = gpus_for({name for each in frameworks for name in ([each] if each else FRAMEWORKS)})
     return min(by_cores, len(given)) if given else by_cores
 
 
 def trial_slots(jobs: int, threads: int, gpus: Sequence[Gpu] = ()) -> list[Slot]:
-    """Disjoint groups of ``threads`` cores, one per job, each with a GPU of its own where there are any.
+    """Disjoint groups of ``threads`` cores, one per job, each with a GPU of its own where there are any. A core's
+    second hardware thread is given away when every core has a trial.
 
     Raises:
       UsageError: there are not enough cores or GPUs, so that trials would disturb each other's clocks.
     """
-    cores = usable_cores()
+    groups = whole_cores()
+    cores = [group[i] for i in range(max(map(len, groups))) for group in groups if i < len(group)]
     if jobs < 1 or threads < 1:
         raise UsageError(f"--jobs and --threads must be at least 1, found {jobs} and {threads}")
     if jobs * threads > len(cores):

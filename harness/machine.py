@@ -31,6 +31,26 @@ def usable_cores() -> list[int]:
     return list(range(os.cpu_count() or 1))
 
 
+def whole_cores() -> list[tuple[int, ...]]:
+    """The same, hardware threads of one core together: they share its units, so that trials on two of them slow each
+    other. Where the system does not tell (a virtual machine may hide it), each stands alone."""
+    return _grouped({core: _siblings(core) for core in usable_cores()})
+
+
+def _siblings(core: int) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list").read_text().strip()
+    return str(core)
+
+
+def _grouped(siblings: Mapping[int, str]) -> list[tuple[int, ...]]:
+    """Cores whose lists of siblings are the same."""
+    groups: dict[str, list[int]] = {}
+    for core, listed in siblings.items():
+        groups.setdefault(listed, []).append(core)
+    return [tuple(group) for group in groups.values()]
+
+
 def peak_memory_bytes() -> int:
     """Peak resident memory of this process."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -85,6 +105,7 @@ def fingerprint() -> Mapping[str, Any]:
     return {
         "instruction_sets": [name for name in _INSTRUCTION_SETS if name in flags.split()],
         "all_cores": os.cpu_count(),
+        "whole_cores": len(whole_cores()),
         "blas": _blas(),
         "cuda": _cuda_major(),
         "kernel": platform.release().partition("-")[0],

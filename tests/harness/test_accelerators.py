@@ -91,14 +91,14 @@ def test_a_machine_without_the_tool_has_no_gpu(monkeypatch, tmp_path):
 
 
 def test_each_trial_has_a_gpu_of_its_own(monkeypatch):
-    monkeypatch.setattr("harness.launch.usable_cores", lambda: list(range(8)))
+    monkeypatch.setattr("harness.launch.whole_cores", lambda: [(core,) for core in range(8)])
     assert sorted(trial_slots(2, 1, TWO), key=lambda s: s.cores) == [Slot((0,), "GPU-11aa"), Slot((1,), "GPU-22bb")]
     with pytest.raises(UsageError, match=r"3 jobs need a GPU each, this machine has 2 \(NVIDIA H100\).*use --jobs 2"):
         trial_slots(3, 1, TWO)
 
 
 def test_a_build_for_the_cpu_shares_out_no_gpus(two_gpus, monkeypatch):
-    monkeypatch.setattr("harness.launch.usable_cores", lambda: list(range(8)))
+    monkeypatch.setattr("harness.launch.whole_cores", lambda: [(core,) for core in range(8)])
     monkeypatch.setattr(accelerators, "_GPU_BUILDS", {"torch": lambda: True, "jax": lambda: False})
     assert gpus_for(["jax"]) == () and gpus_for(["jax", "torch"]) == TWO
     assert (device_for("torch"), device_for("jax")) == ("NVIDIA H100", "cpu")

@@ -4,7 +4,8 @@ import re
 import pytest
 
 from harness.errors import UsageError
-from harness.launch import DEFAULT_LIMITS, trial_slots
+from harness.launch import DEFAULT_LIMITS, most_jobs, trial_slots
+from harness.machine import usable_cores, whole_cores
 from harness.plan import Status, other_records, plan_status, plan_trials, price
 from harness.spec import BASE, Target
 from harness.suite import Request, load_suite, requests_of, suite_names, workloads_of
@@ -238,11 +239,26 @@ def test_suites_are_checked_with_file_and_line(tmp_path):
 
 
 def test_jobs_never_share_cores(monkeypatch):
-    monkeypatch.setattr("harness.launch.usable_cores", lambda: [2, 5, 7, 8])
+    monkeypatch.setattr("harness.machine.usable_cores", lambda: [2, 5, 7, 8])
+    monkeypatch.setattr("harness.machine._siblings", str)
     assert sorted(slot.cores for slot in trial_slots(2, 2)) == [(2, 5), (7, 8)]
     with pytest.raises(UsageError, match="3 jobs of 2 threads need 6 cores, this machine has 4.*use --jobs 2"):
         trial_slots(3, 2)
     assert DEFAULT_LIMITS.memory_bytes is None
+
+
+def test_trials_get_whole_cores_before_anyone_gets_a_second_hardware_thread(monkeypatch):
+    monkeypatch.setattr("harness.machine.usable_cores", lambda: [0, 1, 2, 3, 5])
+    monkeypatch.setattr("harness.machine._siblings", {0: "0,2", 1: "1,3", 2: "0,2", 3: "1,3", 5: "4-5"}.get)
+    assert whole_cores() == [(0, 2), (1, 3), (5,)]
+    assert (most_jobs(1, ["jax"]), most_jobs(2, ["jax"]), most_jobs(4, ["jax"])) == (3, 1, 1)
+    assert sorted(slot.cores for slot in trial_slots(3, 1)) == [(0,), (1,), (5,)]
+    assert sorted(slot.cores for slot in trial_slots(2, 2)) == [(0, 1), (5, 2)], "asked for, it is given"
+    assert len({core for slot in trial_slots(5, 1) for core in slot.cores}) == 5
+
+
+def test_the_systems_cores_are_grouped_without_loss():
+    assert sorted(core for group in whole_cores() for core in group) == usable_cores()
 
 
 def test_a_newcomer_is_priced_by_what_others_took_in_the_same_folder(tmp_path):
