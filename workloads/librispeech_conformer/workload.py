@@ -27,19 +27,19 @@ class LibrispeechConformer(SpeechWorkload):
     """Strided convolutions, then blocks of attention and convolution between two half feed-forward steps."""
 
     name = "librispeech_conformer"
-    version = 1
+    version = 2
     summary = "speech to text, conformer"
     settings: ClassVar[Mapping[Scale, Settings]] = {
         "mini": Settings(
             model={**MINI_MODEL, **_SWITCHES, "width": 64, "heads": 4, "layers": 2},
             data=MINI_DATA,
-            batch_size=16,
+            batch_size=64,  # with 16 Nesterov ends within three words of NAdamW
             eval_batch_size=80,
-            step_hint=960,
+            step_hint=320,
             max_runtime_sec=100.0,
             eval_period_sec=4.0,
-            eval_period_steps=60,
-            splits=MINI_SPLITS,
+            eval_period_steps=16,
+            splits={**MINI_SPLITS, "validation": 320, "test": 320},
             dropout_rate=0.1,
         ),
         "full": Settings(
