@@ -7,6 +7,11 @@ OUT ?= runs/quick-seed$(SEED)
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
+# The mini workloads and the tests are made for a core of a CPU; on a machine with a GPU, `make demo CUDA_VISIBLE_DEVICES=0`
+# trains on it.
+CUDA_VISIBLE_DEVICES ?=
+export CUDA_VISIBLE_DEVICES
+
 .PHONY: demo test lint format clean
 
 demo: $(INSTALLED)

@@ -8,7 +8,7 @@ import datetime
 import json
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import numpy as np
 from rich.console import Console
 
 from harness import __version__
+from harness.accelerators import VISIBLE, device_for
 from harness.checkpoint import DEFAULT_EVERY_SEC, place_of, with_checkpoints
 from harness.errors import UsageError
 from harness.launch import DEFAULT_LIMITS, Limits, Observer, run_trials
@@ -37,7 +38,7 @@ from harness.plan import (
 from harness.progress import Progress, format_seconds
 from harness.racing import Race
 from harness.reruns import due, set_disturbed_aside
-from harness.spec import WorkloadError
+from harness.spec import Framework, WorkloadError
 from harness.suite import Request
 from results.record import StopReason, TrialRecord
 from results.store import (
@@ -110,7 +111,8 @@ def run(
 
     Raises:
       UsageError: the request is malformed, ``out`` belongs to another run or holds stale records, or another launch is
-        running into it; or ``one_machine`` and it holds trials of another one.
+        running into it; or ``one_machine`` and it holds trials of another one, or one of two frameworks alone would
+        train on a GPU.
       StoreError: ``out`` cannot be written.
     """
     console = console or Console(stderr=True)
@@ -124,6 +126,7 @@ def run(
         statuses = plan_status(planned, out)
         _refuse_stale(statuses, replace_stale)
         if one_machine and (any(s.status in again for s in statuses) or due(statuses, out, rerun_disturbed)):
+            _refuse_two_devices({trial.key.framework for trial in planned})
             _refuse_other_machine(statuses, out)
         set_damaged_aside(statuses, out, console)
         way = _Way(jobs, limits, checkpoint_every, count_flops, race, anchors, console, watched_by)
@@ -247,6 +250,16 @@ def _refuse_stale(statuses: Sequence[PlannedStatus], replace_stale: bool) -> Non
         raise UsageError(
             f"{len(stale)} recorded trials were made under other conditions, the first in "
             f"{first.trial.key.folder} ({first.why}); choose another --out, or rerun them with --replace-stale"
+        )
+
+
+def _refuse_two_devices(frameworks: Iterable[Framework]) -> None:
+    devices = {framework: device_for(framework) for framework in sorted(frameworks)}
+    if len(set(devices.values())) > 1:
+        found = " and ".join(f"{name} on the {device}" for name, device in devices.items())
+        raise UsageError(
+            f"here {found} would train, so that their times do not compare; give one --framework, install the other's "
+            f"build for GPUs, or train both on the CPU with {VISIBLE}= in the environment"
         )
 
 

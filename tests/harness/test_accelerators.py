@@ -117,6 +117,14 @@ def test_a_gpu_that_a_framework_for_gpus_does_not_reach_is_an_error(two_gpus, mo
     refuse_unused_gpu("torch", "cpu")
 
 
+def test_one_framework_on_a_gpu_and_one_on_the_cpu_are_refused_before_anything_runs(two_gpus, monkeypatch, tmp_path):
+    monkeypatch.setattr(accelerators, "_GPU_BUILDS", {"torch": lambda: True, "jax": lambda: False})
+    request = Request(("mnist",), (("nadamw_cosine", None),), "self_tuning", studies=1, trials=1, max_steps=300)
+    with pytest.raises(UsageError, match="jax on the cpu and torch on the NVIDIA H100 would train.*one --framework"):
+        run(request, tmp_path / "out", console=Console(quiet=True), one_machine=True)
+    assert not list(find_trials(tmp_path / "out"))
+
+
 def test_builds_are_told_apart_as_the_frameworks_tell_themselves(monkeypatch):
     import jax
     import torch
