@@ -13,7 +13,7 @@ import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from harness.spec import Framework
+from harness.declarations import Framework
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 _TIMEOUT_SEC = 10.0

@@ -63,8 +63,9 @@ def run_trial(task: TrialTask, send: Send) -> Outcome:
         lambda breach: send("breach", {"text": breach.text}),
         lambda functions: batch_size_of(functions, workload),
     )
-    refuse_unused_gpu(task.spec.key.framework, backend.device_name)  # starts CUDA, which no fork survives
     functions = load_functions(task.entry, task.spec.key.framework, defaults=task.spec.hyperparameters is None)
+    # Asking starts the framework's devices: no fork survives that, and an entry's own settings of it come first.
+    refuse_unused_gpu(task.spec.key.framework, backend.device_name)
     loop = TrainingLoop(task, send, clock, backend, workload, functions, splits, confinement)
     backend.seed_everything(derive(seed=task.spec.seed, stream="global"))  # some imports draw
     return loop.run()

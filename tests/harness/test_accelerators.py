@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+import types
 
 import pytest
 from hypothesis import given
@@ -126,14 +127,18 @@ def test_one_framework_on_a_gpu_and_one_on_the_cpu_are_refused_before_anything_r
 
 
 def test_builds_are_told_apart_as_the_frameworks_tell_themselves(monkeypatch):
-    import jax
     import torch
 
     assert uses_gpu("torch") is (torch.version.cuda is not None)
+    plugins = {"jax_plugins": [types.SimpleNamespace(name="xla_cuda13")]}
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: plugins.get(group, []))
+    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
+    assert uses_gpu("jax")
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     assert not uses_gpu("jax")
     monkeypatch.delenv("JAX_PLATFORMS")
-    assert uses_gpu("jax") or jax.default_backend() == "cpu"
+    plugins.clear()
+    assert not uses_gpu("jax")
 
 
 def test_a_trial_on_the_cpu_of_a_machine_with_gpus_is_of_the_class_without(two_gpus):
