@@ -56,14 +56,58 @@ def _is_its_own_module(source: Source, node: ast.AST) -> bool:
 
 def _is_beside_the_source(source: Source, node: ast.AST) -> bool:
     """Reading a file of the entry's own folder, found by ``__file__``: it belongs to the entry's digest."""
-    own = {"__file__"}
-    for statement in ast.walk(source.tree):
-        if isinstance(statement, ast.Assign) and _mentions(statement.value, own):
-            own.update(target.id for target in statement.targets if isinstance(target, ast.Name))
+    if _writes(source, node):
+        return False
     whole: ast.AST = node
     for above in itertools.takewhile(lambda n: isinstance(n, ast.expr), source.ancestors(node)):
         whole = above
-    return _mentions(whole, own) and not _writes(source, node)
+    if _mentions(whole, _own_paths(source.tree)):
+        return True
+    call = source.parents.get(node)
+    path = call.args[0] if isinstance(call, ast.Call) and call.func is node and call.args else whole
+    return any(
+        _mentions(path, {name}) and _is_given_own_paths(source, function, position, name)
+        for function in source.ancestors(node)
+        if isinstance(function, ast.FunctionDef)
+        for position, name in enumerate(a.arg for a in (*function.args.posonlyargs, *function.args.args))
+    )
+
+
+def _own_paths(tree: ast.Module) -> set[str]:
+    """Names of a file that hold paths made from ``__file__``."""
+    own = {"__file__"}
+    for statement in ast.walk(tree):
+        if isinstance(statement, ast.Assign) and _mentions(statement.value, own):
+            own.update(target.id for target in statement.targets if isinstance(target, ast.Name))
+    return own
+
+
+def _is_given_own_paths(source: Source, function: ast.FunctionDef, position: int, name: str) -> bool:
+    """Whether the entry's files do nothing with a function but call it with a path made from ``__file__`` in this
+    place; a use that cannot be followed (an alias, ``map``, starred arguments) counts against it."""
+    if any(isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Store) for n in ast.walk(function)):
+        return False
+    uses = [(tree, node) for tree in source.trees for node in ast.walk(tree) if function.name in _called(node)]
+    calls = [(tree, node) for tree, node in uses if isinstance(node, ast.Call)]
+    return 0 < len(uses) == 2 * len(calls) and all(
+        _mentions(ast.Tuple(_arguments(call, position, name)), _own_paths(tree)) for tree, call in calls
+    )
+
+
+def _called(node: ast.AST) -> tuple[str, ...]:
+    """The names by which an expression, a call or a renaming import uses a function."""
+    if isinstance(node, ast.Call):
+        return _called(node.func)
+    if isinstance(node, ast.alias):
+        return (node.name,) if node.asname else ()
+    return (getattr(node, "id", ""), getattr(node, "attr", ""))
+
+
+def _arguments(call: ast.Call, position: int, name: str) -> list[ast.expr]:
+    """What a call passes as one argument; nothing where stars hide it."""
+    if any(isinstance(given, ast.Starred) for given in call.args):
+        return []
+    return [*call.args[position : position + 1], *(k.value for k in call.keywords if k.arg == name)]
 
 
 def _mentions(node: ast.AST, names: set[str]) -> bool:
@@ -100,7 +144,8 @@ _WRITE = words("""
 ACCESS: tuple[tuple[str, str, str, Access], ...] = (
     (
         "reads-files",
-        "reads no files, but those of its own folder that it finds by `__file__`",
+        "reads no files, but those of its own folder that it finds by `__file__` (also through a helper that is only given "
+        "such paths)",
         "put the values into the source, or into a file of the entry's folder that is opened by a path from __file__",
         Access(
             _READ,

@@ -30,11 +30,13 @@ class Source:
 
     Attributes:
       own: top-level names of the modules in the entry's folder.
+      trees: all files of the entry, this one among them.
     """
 
     path: Path
     tree: ast.Module
     own: frozenset[str] = frozenset()
+    trees: tuple[ast.Module, ...] = ()
 
     __hash__ = object.__hash__
 
