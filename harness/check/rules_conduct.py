@@ -20,6 +20,9 @@ _MAKERS = words(
 )
 """What makes or seeds a generator, and is fine with a seed that comes from ``rng``."""
 
+_PRIVATE = words("numpy.random.RandomState numpy.random.default_rng random.Random")
+"""Makers of a generator that nobody else draws from: with a constant for a seed it is a table of numbers."""
+
 _GLOBAL = frozenset({"numpy.random.*", "random.*", "torch.seed", "torch.random.seed", "torch.initial_seed"})
 _NO_DRAW = frozenset({"numpy.random.Generator", "numpy.random.BitGenerator", "numpy.random.bit_generator"})
 _ENTROPY = frozenset({"os.urandom", "os.getrandom", "uuid.*", "secrets.*", "random.SystemRandom"})
@@ -40,12 +43,30 @@ def randomness(source: Source) -> Iterable[Hit]:
         if matches(path, _ENTROPY):
             yield node, f"{path} gives other numbers in every run"
         elif path in _MAKERS:
-            if arguments is not None and all(source.is_constant(argument) for argument in arguments):
+            if _fixed(source, arguments) and not (arguments and path in _PRIVATE):
                 how = "a constant" if arguments else "the machine's entropy"
                 yield node, f"{path} is seeded by {how}, not by the trial"
         elif matches(path, _GLOBAL) and arguments is not None:
             yield node, f"{path} draws from a generator that the rng does not reach"
     yield from _constant_seeds(source)
+
+
+@source_rule(
+    "fixed-numbers",
+    "warning",
+    "draws nothing that should differ between trials from a generator with a constant seed",
+    "leave it where the numbers are only a fixed start (of a power iteration, say), else seed it from rng",
+)
+def fixed_numbers(source: Source) -> Iterable[Hit]:
+    for node, path in source.references():
+        call = source.parents.get(node)
+        arguments = _arguments(call) if isinstance(call, ast.Call) and call.func is node else None
+        if path in _PRIVATE and arguments and _fixed(source, arguments):
+            yield node, f"{path} gives the same numbers in every trial"
+
+
+def _fixed(source: Source, arguments: list[ast.expr] | None) -> bool:
+    return arguments is not None and all(source.is_constant(argument) for argument in arguments)
 
 
 def _arguments(call: ast.Call) -> list[ast.expr]:
