@@ -26,7 +26,7 @@ def shuffled_indices(count: int, batch_size: int, seed: int, run: int = 1) -> It
         waiting = [pending]
         while sum(map(len, waiting)) < batch_size:
             waiting.append(next(pieces))
-        pending = np.concatenate(waiting)
+        pending = np.concatenate(waiting) if len(waiting) > 1 else pending
         yield pending[:batch_size]
         pending = pending[batch_size:]
 
