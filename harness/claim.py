@@ -1,8 +1,13 @@
-"""What a trial claims when it reaches its target: the parameters that did it, kept for a process without the entry."""
+"""What a trial is judged by: its parameters and statistics as numbers, evaluated in a model that no entry has held.
+
+A trial evaluates them so while it runs. Those that meet the target are kept, and evaluated once more in a process
+without the entry.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import time
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -28,6 +33,14 @@ class ClaimError(Exception):
 
 
 @dataclasses.dataclass(frozen=True)
+class Values:
+    """Parameters and statistics on the host, float32, by their declared names."""
+
+    parameters: Mapping[str, np.ndarray]
+    statistics: Mapping[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
 class Verified:
     """What the claimed parameters reach in a clean process.
 
@@ -49,28 +62,57 @@ def workload_of(task: TrialTask, backend: TrialBackend) -> Workload:
     return make_workload(key.workload, spec.scale, task.data_dir, spec.step_hint, resampling).bind(backend)
 
 
-def save_claim(path: Path, workload: Workload, backend: TrialBackend, params: Any, model_state: Any) -> None:
-    """Writes parameters and statistics under their declared names; numbers only, nothing that runs when it is read.
+def values_of(workload: Workload, backend: TrialBackend, params: Any, model_state: Any) -> Values:
+    """Copies of what a submission holds, by declared name; nothing of its own objects is in them.
 
     Raises:
-      OSError: it cannot be written.
       ClaimError: the model lacks the workload's parameters.
     """
     try:
-        arrays = {_PARAMETER + k: v for k, v in backend.export_parameters(workload, params).items()}
+        parameters = backend.export_parameters(workload, params)
         statistics = backend.export_statistics(workload, params, model_state) if workload.statistics() else {}
     except (KeyError, AttributeError, TypeError, ValueError) as error:
         raise ClaimError(f"the model lacks the workload's parameters ({type(error).__name__}: {error})") from error
-    arrays |= {_STATISTIC + k: v for k, v in statistics.items()}
-    arrays = {name: np.asarray(array, np.float32) for name, array in arrays.items()}
+    return Values(*({k: np.asarray(v, np.float32) for k, v in part.items()} for part in (parameters, statistics)))
+
+
+class Judge:
+    """Evaluates values in a model of its own: hooks, classes and compiled functions of a submission have no part in it.
+
+    Args:
+      workload: bound to ``backend``, the framework's plain one.
+    """
+
+    def __init__(self, workload: Workload, backend: TrialBackend) -> None:
+        self._workload, self._backend = workload, backend
+        self._params, self._state = workload.init_model_fn(backend.random_key(key_words(0, 0)))
+
+    def evaluated(self, values: Values, arrays: Mapping[str, np.ndarray]) -> Iterator[EvalBatch]:
+        """Losses and logits of a split's batches, in order."""
+        workload, backend = self._workload, self._backend
+        self._params = backend.import_parameters(workload, self._params, values.parameters)
+        if values.statistics:
+            self._state = backend.import_statistics(workload, self._params, self._state, values.statistics)
+        stored = evaluation_batches(arrays, workload.eval_batch_size)
+        return backend.evaluated(workload, self._params, self._state, map(workload.collate, stored))
+
+
+def save_claim(path: Path, values: Values) -> None:
+    """Writes values; numbers only, nothing that runs when it is read.
+
+    Raises:
+      OSError: it cannot be written.
+    """
+    kinds = ((_PARAMETER, values.parameters), (_STATISTIC, values.statistics))
+    arrays = {kind + name: array for kind, part in kinds for name, array in part.items()}
     temporary = path.with_suffix(".part")
     with temporary.open("wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
     temporary.replace(path)
 
 
-def read_claim(path: Path, workload: Workload) -> tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]]:
-    """Parameters and statistics by declared name.
+def read_claim(path: Path, workload: Workload) -> Values:
+    """What was kept.
 
     Raises:
       ClaimError: see there.
@@ -92,7 +134,7 @@ def read_claim(path: Path, workload: Workload) -> tuple[Mapping[str, np.ndarray]
         {name.removeprefix(kind): arrays[name] for name in expected if name.startswith(kind)}
         for kind in (_PARAMETER, _STATISTIC)
     )
-    return next(parts), next(parts)
+    return Values(*parts)
 
 
 def verify(task: TrialTask) -> Verified:
@@ -106,23 +148,10 @@ def verify(task: TrialTask) -> Verified:
     backend = load(task.spec.key.framework)
     backend.set_threads(task.spec.threads)
     workload = workload_of(task, backend)
-    parameters, statistics = read_claim(task.claim / CLAIM_FILE, workload)
-    params, state = workload.init_model_fn(backend.random_key(key_words(0, 0)))
-    params = backend.import_parameters(workload, params, parameters)
-    if statistics:
-        state = backend.import_statistics(workload, params, state, statistics)
+    values, judge = read_claim(task.claim / CLAIM_FILE, workload), Judge(workload, backend)
     arrays = workload.examples("validation")
-    first = next(evaluation_batches(arrays, workload.eval_batch_size))
-    workload.evaluate(_evaluated(workload, backend, params, state, iter([first])))  # compiles
+    workload.evaluate(itertools.islice(judge.evaluated(values, arrays), 1))  # compiles
     before = time.process_time()
-    found = workload.evaluate(
-        _evaluated(workload, backend, params, state, evaluation_batches(arrays, workload.eval_batch_size))
-    )
+    found = workload.evaluate(judge.evaluated(values, arrays))
     cpu = time.process_time() - before
     return Verified(found[workload.metric.name], time.perf_counter() - started, cpu)
-
-
-def _evaluated(
-    workload: Workload, backend: TrialBackend, params: Any, state: Any, stored: Iterator[Mapping[str, np.ndarray]]
-) -> Iterator[EvalBatch]:
-    return backend.evaluated(workload, params, state, map(workload.collate, stored))

@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 
 from harness.accelerators import refuse_unused_gpu
-from harness.claim import CLAIM_FILE, save_claim, workload_of
+from harness.claim import CLAIM_FILE, ClaimError, Judge, Values, save_claim, values_of, workload_of
 from harness.clock import Clock, ClockState
 from harness.compat.backends import backend_for, dropout_arguments
 from harness.confinement import Confinement, close_in
-from harness.data import InputQueue, evaluation_batches, noting_right
-from harness.entry import load_functions
+from harness.data import InputQueue, noting_right
+from harness.entry import InvalidSubmissionError, load_functions
 from harness.flops import flops_per_step
-from harness.frameworks import TrialBackend
+from harness.frameworks import TrialBackend, load
 from harness.limit import raced
 from harness.machine import peak_memory_bytes
 from harness.resume import Checkpoints
@@ -66,7 +66,9 @@ def run_trial(task: TrialTask, send: Send) -> Outcome:
     functions = load_functions(task.entry, task.spec.key.framework, defaults=task.spec.hyperparameters is None)
     # Asking starts the framework's devices: no fork survives that, and an entry's own settings of it come first.
     refuse_unused_gpu(task.spec.key.framework, backend.device_name)
-    loop = TrainingLoop(task, send, clock, backend, workload, functions, splits, confinement)
+    plain = load(task.spec.key.framework)
+    judge = Judge(workload_of(task, plain), plain)
+    loop = TrainingLoop(task, send, clock, backend, workload, functions, splits, confinement, judge)
     backend.seed_everything(derive(seed=task.spec.seed, stream="global"))  # some imports draw
     return loop.run()
 
@@ -88,6 +90,7 @@ class TrainingLoop:
         functions: Any,
         splits: Mapping[str, Mapping[str, np.ndarray]] | None = None,
         confinement: Confinement = UNCONFINED,
+        judge: Judge | None = None,
     ) -> None:
         self.spec, self.task, self.send = task.spec, task, send
         self.clock, self.backend, self.workload, self.functions = clock, backend, workload, functions
@@ -116,6 +119,8 @@ class TrainingLoop:
         self.last_eval_step, self.last_eval_time = 0, 0.0
         self.crossing: Crossing | None = None
         self.right: list[np.ndarray] = []
+        self.judge = judge
+        self.values: Values | None = None
         self.notes: list[str] = []
         self.flops_per_step: float | None = None
         self.checkpoints = Checkpoints(task.checkpoint)
@@ -319,10 +324,23 @@ class TrainingLoop:
         return (StopReason.DISQUALIFIED, "") if self.watch.breached else None
 
     def prepare_for_eval(self) -> None:
-        prepare = getattr(self.functions, "prepare_for_eval", None)
-        if prepare is None:
-            return
+        """Takes the values that are evaluated, on the clock: off it nothing of the submission's own is touched.
+
+        Raises:
+          InvalidSubmissionError: the model lacks the workload's parameters.
+        """
         with self.clock.segment("prepare_for_eval"):
+            self._prepare()
+            self.synchronize()
+            try:
+                self.values = values_of(self.workload, self.backend, self.params, self.model_state)
+            except ClaimError as error:
+                self._disqualified()
+                raise InvalidSubmissionError(str(error)) from error
+
+    def _prepare(self) -> None:
+        prepare = getattr(self.functions, "prepare_for_eval", None)
+        if prepare is not None:
             result = prepare(
                 workload=self.shown,
                 current_param_container=self.params,
@@ -338,7 +356,6 @@ class TrainingLoop:
             self.optimizer_state, self.params, self.model_state = self._unpack(
                 "prepare_for_eval", result, 3, container=1
             )
-            self.synchronize()
 
     def _measure(self, split: str, base: Mapping[str, float] | None = None) -> dict[str, float]:
         """Metrics of a split, with the clocks' state in front when there is no ``base`` row."""
@@ -350,9 +367,8 @@ class TrainingLoop:
         with self.clock.segment("evaluate"):
             if split not in self.splits:
                 self.splits[split] = self.workload.examples(split)
-            stored = evaluation_batches(self.splits[split], self.workload.eval_batch_size)
-            batches = map(self.workload.collate, stored)
-            evaluated = self.backend.evaluated(self.workload, self.params, self.model_state, batches)
+            assert self.judge is not None and self.values is not None
+            evaluated = self.judge.evaluated(self.values, self.splits[split])
             if split == "test":
                 self.right = []
                 evaluated = noting_right(self.workload, evaluated, self.right)
@@ -395,11 +411,11 @@ class TrainingLoop:
         return True
 
     def _keep_claim(self) -> None:
-        """Keeps the parameters for verification; a full disk is not the entry's fault."""
-        if self.task.claim is None:
+        """Keeps what was evaluated for verification; a full disk is not the entry's fault."""
+        if self.task.claim is None or self.values is None:
             return
         try:
-            save_claim(self.task.claim / CLAIM_FILE, self.workload, self.backend, self.params, self.model_state)
+            save_claim(self.task.claim / CLAIM_FILE, self.values)
         except OSError as error:
             self.send("unkept", {"text": f"they could not be kept: {error.strerror or error}"})
 

@@ -16,10 +16,11 @@ from harness import __version__
 from harness.check.findings import Finding
 from harness.check.guard import Guard, WatchedQueue, structure
 from harness.check.toys.workload import TOYS, Toy
+from harness.claim import Judge
 from harness.clock import Clock
 from harness.compat.backends import backend_for
 from harness.entry import Entry, InvalidSubmissionError, load_functions
-from harness.frameworks import TrialBackend
+from harness.frameworks import TrialBackend, load
 from harness.saving import CannotSaveError, restore_training, save_training
 from harness.seeds import derive, key_stream, key_words
 from harness.spec import Framework
@@ -93,6 +94,8 @@ class Examination:
 
     def __init__(self, task: ProbeTask, loss: str, guard: Guard, backend: TrialBackend, send: Send) -> None:
         self.task, self.loss, self.guard, self.backend, self.send = task, loss, guard, backend, send
+        plain = load(task.framework)
+        self.judge = Judge(TOYS[loss]().bind(plain), plain)
 
     def run(self, points: Sequence[Point]) -> None:
         point, middle, end = self._first_run(points)
@@ -185,6 +188,7 @@ class Examination:
                 self.backend,
                 workload,
                 self.guard.guarded(functions, workload),
+                judge=self.judge,
             )
             loop.hyperparameters = as_namedtuple(point)
             loop.submission_seed = submission_seed

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from harness.claim import CLAIM_FILE, ClaimError, read_claim, save_claim, verify, workload_of
+from harness.claim import CLAIM_FILE, ClaimError, Judge, read_claim, save_claim, values_of, verify, workload_of
 from harness.data import evaluation_batches
 from harness.frameworks import load
 from harness.plan import plan_trials
@@ -32,6 +32,11 @@ def fewer_examples(monkeypatch, name):
     )
 
 
+def bound_anew(name, framework, folder):
+    backend = load(framework)
+    return workload_of(task_of(name, framework, folder), backend), backend
+
+
 def started(task, seed):
     """A workload with parameters and a state that no fresh start has."""
     backend = load(task.spec.key.framework)
@@ -52,7 +57,7 @@ def test_verification_finds_what_the_trial_found(name, framework, tmp_path, monk
     fewer_examples(monkeypatch, name)
     task = task_of(name, framework, tmp_path)
     backend, workload, params, state = started(task, seed=7)
-    save_claim(tmp_path / CLAIM_FILE, workload, backend, params, state)
+    save_claim(tmp_path / CLAIM_FILE, values_of(workload, backend, params, state))
     stored = evaluation_batches(workload.examples("validation"), workload.eval_batch_size)
     own = workload.evaluate(backend.evaluated(workload, params, state, map(workload.collate, stored)))
     found = verify(task)
@@ -63,12 +68,34 @@ def test_verification_finds_what_the_trial_found(name, framework, tmp_path, monk
 def test_values_come_back_by_name(tmp_path):
     task = task_of("cifar", "torch", tmp_path)
     backend, workload, params, state = started(task, seed=1)
-    save_claim(tmp_path / CLAIM_FILE, workload, backend, params, state)
-    parameters, statistics = read_claim(tmp_path / CLAIM_FILE, workload)
+    save_claim(tmp_path / CLAIM_FILE, values_of(workload, backend, params, state))
+    values = read_claim(tmp_path / CLAIM_FILE, workload)
     exported = backend.export_parameters(workload, params)
-    assert parameters.keys() == exported.keys()
-    assert all(np.array_equal(parameters[name], exported[name]) for name in exported)
-    assert statistics.keys() == {s.name for s in workload.statistics()}
+    assert values.parameters.keys() == exported.keys()
+    assert all(np.array_equal(values.parameters[name], exported[name]) for name in exported)
+    assert values.statistics.keys() == {s.name for s in workload.statistics()}
+
+
+def test_what_hangs_on_the_model_of_a_submission_has_no_part_in_its_evaluation(tmp_path, monkeypatch):
+    fewer_examples(monkeypatch, "mnist")
+    backend, workload, params, state = started(task_of("mnist", "torch", tmp_path), seed=3)
+    arrays, judge = workload.examples("validation"), Judge(*bound_anew("mnist", "torch", tmp_path))
+    before = workload.evaluate(judge.evaluated(values_of(workload, backend, params, state), arrays))
+    params.register_forward_hook(lambda module, inputs, output: 100.0 * output.roll(1, 1))
+    params.forward = lambda batch, dropout_rate: pytest.fail("the submission's model was asked")
+    assert workload.evaluate(judge.evaluated(values_of(workload, backend, params, state), arrays)) == before
+
+
+def test_values_are_copies(tmp_path):
+    import torch
+
+    backend, workload, params, state = started(task_of("cifar", "torch", tmp_path), seed=3)
+    values = values_of(workload, backend, params, state)
+    kept = {name: array.copy() for name, array in {**values.parameters, **values.statistics}.items()}
+    with torch.no_grad():
+        for tensor in (*params.parameters(), *params.buffers()):
+            tensor.zero_()
+    assert all(np.array_equal({**values.parameters, **values.statistics}[name], array) for name, array in kept.items())
 
 
 def damage(path):
@@ -101,7 +128,7 @@ def pickled(path):
 def test_a_claim_that_holds_nothing_is_refused(harm, message, tmp_path):
     task = task_of("mnist", "torch", tmp_path)
     backend, workload, params, state = started(task, seed=1)
-    save_claim(tmp_path / CLAIM_FILE, workload, backend, params, state)
+    save_claim(tmp_path / CLAIM_FILE, values_of(workload, backend, params, state))
     harm(tmp_path / CLAIM_FILE)
     with pytest.raises(ClaimError, match=message):
         verify(task)
@@ -112,5 +139,4 @@ def test_a_model_without_the_parameters_cannot_claim(tmp_path):
 
     backend, workload, _, _ = started(task_of("mnist", "torch", tmp_path), seed=1)
     with pytest.raises(ClaimError, match="lacks the workload's parameters"):
-        save_claim(tmp_path / CLAIM_FILE, workload, backend, torch.nn.Linear(2, 2), None)
-    assert not (tmp_path / CLAIM_FILE).exists()
+        values_of(workload, backend, torch.nn.Linear(2, 2), None)
