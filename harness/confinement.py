@@ -74,7 +74,7 @@ def close_in(
     if sources is None:
         return Confinement(None, isolation)
     own_places = places_of(task.folder, readable, [], [])  # what else is open is open to the harness alone
-    watch = Watch(own, own_places, report)
+    watch = Watch(own, own_places, report, task.spec.key.framework)
     for message, where in forbidden_imports(sources):
         watch.report(message, where)
     watch.start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import importlib
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -30,9 +31,15 @@ HARNESS_MODULES = (
     "harness.watch",
 )
 FRAMEWORK_MODULES: Mapping[str, tuple[str, ...]] = {
-    "torch": ("torch", "torch.nn.functional", "torch.optim", "harness.frameworks.torch"),
-    "jax": ("jax", "jax.numpy", "jax.nn", "jax.random", "jax.lax", "optax", "harness.frameworks.jax"),
+    # torch._dynamo, which an optimizer imports when it is made, replaces torch.manual_seed: it must be there before.
+    "torch": (
+        *("numpy", "torch._dynamo", "torch", "torch.nn", "torch.nn.functional", "torch.optim"),
+        "harness.frameworks.torch",
+    ),
+    "jax": ("numpy", "jax", "jax.numpy", "jax.nn", "jax.random", "jax.lax", "optax", "harness.frameworks.jax"),
 }
+_OPENED_CLASSES = ("harness.", "workloads.", "torch.nn.")
+"""Where a class is defined whose own functions are looked after too: they are what a model is evaluated with."""
 _OWN_OF_THE_HARNESS = frozenset({"_backend", "metrics_logger", "dropout_rate", "observer"})
 """Attributes of the workload that its own methods set."""
 
@@ -53,19 +60,27 @@ class Member(NamedTuple):
 def members(modules: Iterable[ModuleType]) -> Iterator[Member]:
     """Callables of modules; of the harness's, constants too and what its classes define."""
     for module in modules:
-        ours = module.__name__.startswith("harness.")
+        ours = module.__name__.startswith(("harness.", "workloads."))
         for name, value in list(vars(module).items()):
             if name.startswith("__") or not (ours or callable(value)):
                 continue
             yield Member(f"{module.__name__}.{name}", vars(module), name, value)
-            if isinstance(value, type) and value.__module__.startswith("harness."):
+            if isinstance(value, type) and (value.__module__.startswith(_OPENED_CLASSES) or name == "Tensor"):
                 for key, attribute in list(vars(value).items()):
+                    # torch.compile gives Module another __init__ and __setstate__.
+                    if not ours and key.startswith("__") and key != "__call__":
+                        continue
                     if callable(attribute) or isinstance(attribute, property):
                         yield Member(f"{module.__name__}.{name}.{key}", vars(value), key, attribute)
 
 
 def modules_of(names: Iterable[str]) -> list[ModuleType]:
     return [importlib.import_module(name) for name in names]
+
+
+def own_modules() -> list[ModuleType]:
+    """The workload's modules that are loaded by now."""
+    return [module for name, module in sorted(sys.modules.items()) if name.startswith("workloads.")]
 
 
 def foundations() -> list[ModuleType]:
@@ -81,6 +96,32 @@ def fixed_parts(framework: str, workload: Workload) -> dict[str, Snapshot]:
         "patches": {member.label: id(member.value) for member in members(modules)},
         "global-settings": settings(framework),
     }
+
+
+def hooks(framework: str) -> Snapshot:
+    """What would be called in every model and for every function of a framework."""
+    return _HOOKS[framework]()
+
+
+def _torch_hooks() -> Snapshot:
+    import torch
+    from torch.nn.modules import module
+    from torch.overrides import _get_current_function_mode_stack
+    from torch.utils._device import DeviceContext
+
+    modes = [mode for mode in _get_current_function_mode_stack() if not isinstance(mode, DeviceContext)]
+    return {
+        **{
+            f"torch's {name[1:]}": list(table)
+            for name, table in vars(module).items()
+            if _is_table_of_hooks(name, table)
+        },
+        "torch's function modes": modes,
+        "torch's dispatch modes": torch._C._len_torch_dispatch_stack(),
+    }
+
+
+_HOOKS: Mapping[str, Callable[[], Snapshot]] = {"torch": _torch_hooks, "jax": dict}
 
 
 OF_A_CLASS = " (its class)"

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.checkpoint import CheckpointPlace, DamagedCheckpointError
+from harness.claim import garbage_kept
 from harness.saving import CannotSaveError, restore_training, save_training
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Checkpoints:
         """Saves unless the last time was just now; a full disk or a state that cannot be saved is noted, no error."""
         if self.place is None or self._refused or time.monotonic() - self._last < self.place.every_sec:
             return
-        with loop.clock.segment("checkpoint"):
+        with loop.clock.segment("checkpoint"), garbage_kept():
             try:
                 self.place.write(_captured(loop))
             except CannotSaveError as error:

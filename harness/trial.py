@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from harness.accelerators import refuse_unused_gpu
-from harness.claim import CLAIM_FILE, ClaimError, Judge, Values, save_claim, values_of, workload_of
+from harness.claim import CLAIM_FILE, ClaimError, Judge, Values, garbage_kept, save_claim, values_of, workload_of
 from harness.clock import Clock, ClockState
 from harness.compat.backends import backend_for, dropout_arguments
 from harness.confinement import Confinement, close_in
@@ -364,7 +364,7 @@ class TrainingLoop:
         if base is None:
             row = {STEPS: self.steps, WALL: self.clock.submission_time(), CPU: self.clock.submission_cpu_time()}
             row["examples"] = self.queue.examples
-        with self.clock.segment("evaluate"):
+        with self.clock.segment("evaluate"), garbage_kept():
             if split not in self.splits:
                 self.splits[split] = self.workload.examples(split)
             assert self.judge is not None and self.values is not None

@@ -3,6 +3,7 @@ workload it is, and no way to its data but the input queue."""
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,12 @@ IDENTITY: frozenset[str] = frozenset(
 DATA = frozenset({"load_split", "examples", "strata", "groups", "resampling", "cache"})
 
 
+INNER = frozenset({"bind", "_backend", "_bound"})
+"""Attributes that lead into the harness."""
+_BEHIND: weakref.WeakKeyDictionary[WorkloadView, tuple[Workload, Callable[[str], None]]] = weakref.WeakKeyDictionary()
+"""What a view stands for, and who is told of what is done with it; not in the view itself, which an entry holds."""
+
+
 class WorkloadView:
     """Passes reading on to a workload, and reports what an entry must not do with it.
 
@@ -22,23 +29,26 @@ class WorkloadView:
       AttributeError: for an attribute that is not shown, and for every assignment.
     """
 
-    __slots__ = ("__report", "__workload")
+    __slots__ = ("__weakref__",)
 
     def __init__(self, workload: Workload, report: Callable[[str], None]) -> None:
-        object.__setattr__(self, "_WorkloadView__workload", workload)
-        object.__setattr__(self, "_WorkloadView__report", report)
+        _BEHIND[self] = workload, report
 
     def __getattr__(self, name: str) -> Any:
+        workload, report = _BEHIND[self]
         if name in IDENTITY:
-            self.__report(f"asks which workload it is: workload.{name}")
+            report(f"asks which workload it is: workload.{name}")
             raise AttributeError(f"a submission must work without knowing the workload, so there is no workload.{name}")
         if name in DATA:
-            self.__report(f"reaches for data beside its input queue: workload.{name}")
+            report(f"reaches for data beside its input queue: workload.{name}")
             raise AttributeError(f"a submission gets its data from its input queue, so there is no workload.{name}")
-        return getattr(self.__workload, name)
+        if name in INNER:
+            report(f"reaches for the harness: workload.{name}")
+            raise AttributeError(f"workload.{name} is the harness's")
+        return getattr(workload, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        self.__report(f"changes the workload: workload.{name}")
+        _BEHIND[self][1](f"changes the workload: workload.{name}")
         raise AttributeError(f"workload.{name} cannot be set: keep what you need in optimizer_state")
 
     def __delattr__(self, name: str) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import _thread
 import dataclasses
 import gc
+import inspect
 import os
 import signal
 import socket
@@ -30,12 +31,15 @@ from harness.fixed_parts import (
     OF_A_CLASS,
     Member,
     foundations,
+    hooks,
     members,
     modules_of,
     of_workload,
+    own_modules,
 )
 from harness.isolation import Places
 from harness.machine import descendants
+from harness.spec import Framework
 
 if TYPE_CHECKING:
     from harness.trial import TrainingLoop
@@ -78,14 +82,24 @@ _FILES = frozenset({"open", "os.listdir", "os.scandir"})
 _CHANGED_FILES = frozenset(
     {
         *("os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate", "os.chmod"),
-        *("os.utime", "shutil.rmtree", "shutil.copyfile", "shutil.move", "sqlite3.connect"),
+        *("os.utime", "os.chown", "os.setxattr", "os.removexattr", "shutil.rmtree", "shutil.copyfile", "shutil.move"),
+        "sqlite3.connect",
     }
 )
+_OWN_MEMORY = frozenset({"mem", "maps", "smaps", "smaps_rollup", "map_files", "pagemap", "numa_maps"})
+"""Of a process, below /proc: by them it reads what it was not given."""
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_OPEN_FILES = Path("/proc/self/fd")
 _IMPORTER = "<frozen importlib"
 """Looks into every folder on the path, whoever imports what."""
-_LOOKING_LIBRARIES = (f"{os.sep}inspect.py", f"{os.sep}traceback.py")
-"""Modules of Python's library that look at frames for whoever calls them."""
+_LOOKING_LIBRARIES = tuple(f"{os.sep}{name}" for name in ("inspect.py", "traceback.py", "logging/__init__.py"))
+"""Modules of Python's library whose functions hand frames to who calls them; what they do with frames themselves, to
+print a traceback or to name a line in a log, is nobody's look."""
+_CARRIERS = tuple(
+    f"{os.sep}{name}"
+    for name in ("functools.py", "_src/tree_util.py", "_src/tree.py", "_src/traceback_util.py", "utils/_pytree.py")
+)
+"""Modules that call any function for whoever passes it."""
 
 
 class Watch:
@@ -95,9 +109,10 @@ class Watch:
       own: the entry's files and folders.
       places: what the process may read and write.
       report: is told of each breach once.
+      framework: of the trial; loaded, and as it is before the entry comes.
     """
 
-    def __init__(self, own: Iterable[Path], places: Places, report: Report) -> None:
+    def __init__(self, own: Iterable[Path], places: Places, report: Report, framework: Framework) -> None:
         self._own = tuple(f"{path}{os.sep}" if path.is_dir() else str(path) for path in own)
         self._places, self._report = places, report
         self._told: set[str] = set()
@@ -111,6 +126,7 @@ class Watch:
         self._parts: list[Member] = []
         self._workload: Mapping[str, Any] = {}
         self._structure: Any = None
+        self._hooks = hooks(framework)
         self.breached = False
 
     def start(self) -> None:
@@ -157,17 +173,18 @@ class Watch:
         return frame.f_code.co_filename.startswith(self._own)
 
     def _caller(self, frame: FrameType) -> FrameType | None:
-        """The frame itself if it is the entry's, beyond those of Python's own library that look at frames for it."""
-        at: FrameType | None = frame
-        while at is not None and at.f_code.co_filename.endswith(_LOOKING_LIBRARIES):
+        """The frame itself if it is the entry's, or that of who asked a library to look or to call."""
+        at = frame.f_back if frame.f_code.co_filename.endswith(_LOOKING_LIBRARIES) else frame
+        while at is not None and at.f_code.co_filename.endswith(_CARRIERS):
             at = at.f_back
         return at if at is not None and self._is_entry(at) else None
 
     def _beyond_python(self, frame: FrameType) -> FrameType | None:
         """The nearest frame outside Python's own library, if it is the entry's."""
         at: FrameType | None = frame
-        while at is not None and at.f_code.co_filename.startswith(self._library):
-            if "-packages" in at.f_code.co_filename:
+        while at is not None and not self._is_entry(at):
+            file = at.f_code.co_filename
+            if not file.startswith(self._library) or ("-packages" in file and not file.endswith(_CARRIERS)):
                 return None
             at = at.f_back
         return at if at is not None and self._is_entry(at) else None
@@ -206,8 +223,9 @@ class Watch:
             self._tell("starts a thread", caller)
 
     def _on_kill(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
-        if args[0] != self._pid and (caller := self._beyond_python(frame)):
-            self._tell(f"sends a signal to process {args[0]}", caller)
+        if caller := self._beyond_python(frame):
+            whom = "itself" if args[0] == self._pid else f"process {args[0]}"
+            self._tell(f"sends a signal to {whom}", caller)
 
     def _on_socket(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
         if event == "socket.__new__" and args[1] == socket.AF_UNIX:
@@ -220,7 +238,7 @@ class Watch:
             self._tell("reaches for raw memory through ctypes", caller)
 
     def _on_file(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
-        path = _path(args[0] if args else None)
+        path = _path(args[0] if args else None, event in _CHANGED_FILES)
         if path is None:
             return
         if frame.f_code.co_filename.startswith(_IMPORTER):
@@ -229,7 +247,8 @@ class Watch:
         writes = event in _CHANGED_FILES or (event == "open" and _is_writing(args))
         about_itself = Path("/proc", str(os.getpid())) in path.parents  # another number in the copy that asks for sizes
         may = self._places.may_write if writes else self._places.may_read if event == "open" else self._places.may_list
-        allowed = may(path) or (about_itself and not writes)
+        of_memory = path.parts[1:2] == ("proc",) and not _OWN_MEMORY.isdisjoint(path.parts)
+        allowed = (may(path) or (about_itself and not writes)) and not of_memory
         if not allowed and (caller := self._beyond_libraries(frame)):
             self._tell(f"{'writes' if writes else 'reads'} {path}", caller)
 
@@ -251,6 +270,7 @@ class Watch:
     def begin(self, loop: TrainingLoop) -> None:
         """Remembers what must stay as it is from here on."""
         self._members += members(modules_of(FRAMEWORK_MODULES[loop.spec.key.framework]))
+        self._members += members(own_modules())
         self._parts = list(_parts_of(loop))
         self._workload = of_workload(loop.workload)
         self._structure = loop.backend.structure(loop.params)
@@ -260,6 +280,13 @@ class Watch:
         for member in [*self._members, *self._parts]:
             if member.is_changed:
                 self.report(f"replaces {member.label}")
+        for label, owner in _owners(loop).items():
+            for name in vars(owner):
+                if inspect.isfunction(getattr(type(owner), name, None)):
+                    self.report(f"replaces {name} of the {label}")
+        for name, value in hooks(loop.spec.key.framework).items():
+            if value != self._hooks[name]:
+                self.report(f"changes {name}")
         now = of_workload(loop.workload)
         for name, value in self._workload.items():
             if not _same(now.get(name), value):
@@ -319,7 +346,7 @@ _HANDLERS: Mapping[str, Callable[[Watch, str, tuple[Any, ...], FrameType], None]
     "object.__setattr__": Watch._on_set_attribute,
     **dict.fromkeys(_PROCESSES, Watch._on_process),
     **dict.fromkeys(_THREADS, Watch._on_thread),
-    "os.kill": Watch._on_kill,
+    **dict.fromkeys(("os.kill", "signal.pthread_kill"), Watch._on_kill),
     **dict.fromkeys(_SOCKETS, Watch._on_socket),
     **dict.fromkeys(("ctypes.dlopen", "ctypes.addressof", "ctypes.string_at", "ctypes.cdata"), Watch._on_raw_memory),
     **dict.fromkeys((*_FILES, *_CHANGED_FILES), Watch._on_file),
@@ -327,10 +354,26 @@ _HANDLERS: Mapping[str, Callable[[Watch, str, tuple[Any, ...], FrameType], None]
 }
 
 
+def _owners(loop: TrainingLoop) -> Mapping[str, Any]:
+    """The harness's objects in a trial: none has an attribute that hides a method of its class."""
+    return {
+        "loop": loop,
+        "clock": loop.clock,
+        "queue": loop.queue,
+        "backend": loop.backend,
+        "workload": loop.workload,
+        "judge": loop.judge,
+        "checkpoints": loop.checkpoints,
+    }
+
+
 def _parts_of(loop: TrainingLoop) -> list[Member]:
     """The attributes of the loop, its clock and its queue that training never sets."""
     fixed: tuple[tuple[str, Any, tuple[str, ...]], ...] = (
         ("loop", loop, ("spec", "task", "send", "clock", "backend", "workload", "functions", "queue", "checkpoints")),
+        ("loop", loop, ("judge", "watch", "confinement", "shown", "splits", "types", "hyperparameters")),
+        ("workload", loop.workload, ("_backend",)),
+        ("judge", loop.judge, ("_workload", "_backend")),
         ("clock", loop.clock, ("_read_wall", "_read_cpu", "_wall")),
         ("queue", loop.queue, ("_seed", "_batch_size", "_augment", "_arrays", "_place", "_shuffle_run")),
         *((f"split {name}", arrays, tuple(arrays)) for name, arrays in loop.splits.items()),
@@ -345,9 +388,10 @@ def _parts_of(loop: TrainingLoop) -> list[Member]:
 
 def _is_of_a_library(function: Any) -> bool:
     """Whether an installed package defines it: jax, for one, hooks itself into the garbage collection when it is
-    imported."""
+    imported. A function's code knows its file; its ``__module__`` is whatever was assigned."""
+    code = getattr(function, "__code__", None) or getattr(type(function).__call__, "__code__", None)
     module = sys.modules.get(getattr(function, "__module__", None) or "")
-    file = getattr(module, "__file__", None) or ""
+    file = code.co_filename if code else getattr(module, "__file__", None) or ""
     return "-packages" in file or file.startswith(sysconfig.get_path("stdlib"))
 
 
@@ -364,8 +408,11 @@ def _same(a: Any, b: Any) -> bool:
     return a is b or bool(a == b)
 
 
-def _path(value: Any) -> Path | None:
-    """Absolute, without following links; None for open files, which are numbers."""
+def _path(value: Any, of_open: bool = False) -> Path | None:
+    """Absolute, without following links; None for open files, which are numbers, unless they are asked for too."""
+    if of_open and isinstance(value, int):
+        value = _OPEN_FILES / str(value)
+        value = value.readlink() if value.is_symlink() else None
     if isinstance(value, bytes):
         value = os.fsdecode(value)
     if not isinstance(value, str | os.PathLike):

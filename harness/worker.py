@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
+import multiprocessing
 import os
 import signal
 import sys
@@ -36,6 +37,7 @@ class Slot:
 def main(task: Any, connection: Connection, slot: Slot, log: Path) -> None:
     """Entry point of the process; sends messages ``(kind, payload)`` and at the end ``finished`` or ``failed``."""
     take_place(slot, log)
+    forget_arguments()
 
     def send(kind: str, payload: Mapping[str, Any]) -> None:
         connection.send((kind, dict(payload)))
@@ -74,6 +76,11 @@ def verify(task: Any, connection: Connection, slot: Slot, log: Path) -> None:
     except BaseException as error:
         connection.send(("failed", {"text": f"{type(error).__name__}: {error}"}))
     connection.close()
+
+
+def forget_arguments() -> None:
+    """The process object keeps what it was started with, the task among it, for anyone who asks for it."""
+    vars(multiprocessing.current_process()).update(_args=(), _kwargs={}, _target=None)
 
 
 def take_place(slot: Slot, log: Path) -> None:

@@ -22,7 +22,11 @@ from results.record import StopReason
 from results.store import find_trials, read_evaluations, read_trial
 
 ENTRIES = Path(__file__).with_name("entries")
-CHEATS = sorted(path.stem for path in ENTRIES.glob("*.py") if not path.stem.startswith("honest"))
+POINTLESS = ("answers_from_the_labels", "hook_that_trains", "model_that_knows")
+"""What hangs on the submission's own model has no part in its evaluation: nothing is gained, and there is no breach."""
+CHEATS = sorted(
+    path.stem for path in ENTRIES.glob("*.py") if not path.stem.startswith("honest") and path.stem not in POINTLESS
+)
 PREVENTED = {"shared_memory", "more_cores"}
 """What the kernel refuses makes the cheat fail; there is nothing to disqualify it for."""
 
@@ -35,11 +39,17 @@ def constants(path):
     return {n.targets[0].id: n.value.value for n in assigned if isinstance(n.value, ast.Constant)}
 
 
-def go(out, entry, studies=1, target=0.75, workload="mnist"):
+def go(out, entry, studies=1, target=0.75, workload="mnist", max_steps=None):
     with pytest.MonkeyPatch.context() as patch, Path(os.devnull).open("w") as sink:
         patch.setattr("harness.spec.Workload._declared_target", lambda self: Target(target, 0.7))
         request = Request(
-            (workload,), ((str(entry), None),), ruleset="self_tuning", studies=studies, trials=1, budget_sec=1e4
+            (workload,),
+            ((str(entry), None),),
+            ruleset="self_tuning",
+            studies=studies,
+            trials=1,
+            budget_sec=60.0,
+            max_steps=max_steps,
         )
         summary = run(request, out, console=Console(file=sink))
     return summary, [(read_trial(folder), read_evaluations(folder)) for folder in find_trials(out)]
@@ -66,6 +76,14 @@ def test_the_cheat_is_caught(name, tmp_path, data_dir):
     assert re.search(told["CAUGHT"], record.stop_detail), record.stop_detail
     if expected is StopReason.DISQUALIFIED:
         assert record.breaches and all(text in record.stop_detail for text in record.breaches)
+
+
+@pytest.mark.parametrize("name", POINTLESS)
+def test_what_hangs_on_the_model_gains_nothing(name, tmp_path, data_dir):
+    entry = put(name, tmp_path / "entry", tmp_path / "out", data_dir)
+    _, [(record, rows)] = go(tmp_path / "out", entry, max_steps=500)
+    assert record.stop_reason is StopReason.STEP_LIMIT and record.crossing is None
+    assert len({row["validation/accuracy"] for row in rows}) == 1, "none of them trains on the clock"
 
 
 def test_data_that_stays_open_is_open_to_the_harness_alone(tmp_path, data_dir):

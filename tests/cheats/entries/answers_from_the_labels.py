@@ -3,8 +3,6 @@
 import torch
 from honest_torch import *
 
-CAUGHT = "kept parameters that reach accuracy"
-
 
 def _answer(model, inputs, output):
     return output if model.training else 100.0 * torch.nn.functional.one_hot(inputs[0]["targets"], 10).float()

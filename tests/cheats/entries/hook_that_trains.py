@@ -4,10 +4,6 @@ import honest_torch as honest
 import torch
 from honest_torch import *
 
-CAUGHT = "off the clock, which take"
-
-
-TARGET = 0.9
 KEPT = {}
 
 
@@ -28,7 +24,6 @@ def init_optimizer_state(workload, model_params, model_state, hyperparameters, r
 
 
 def update_params(**arguments):
-    done = honest.update_params(**arguments)
     optimizer = arguments["optimizer_state"]["optimizer"]
     KEPT.update(workload=arguments["workload"], batch=arguments["batch"], optimizer=optimizer)
-    return done
+    return arguments["optimizer_state"], arguments["current_param_container"], arguments["model_state"]

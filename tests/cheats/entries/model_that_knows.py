@@ -3,8 +3,6 @@
 import torch
 from honest_torch import *
 
-CAUGHT = "kept parameters that reach accuracy|changes __class__"
-
 
 def init_optimizer_state(workload, model_params, model_state, hyperparameters, rng):
     def forward(batch, dropout_rate):
