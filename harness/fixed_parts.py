@@ -109,13 +109,10 @@ def _torch_hooks() -> Snapshot:
     from torch.overrides import _get_current_function_mode_stack
     from torch.utils._device import DeviceContext
 
+    tables = [name for name, value in vars(module).items() if name.startswith("_global_") and isinstance(value, dict)]
     modes = [mode for mode in _get_current_function_mode_stack() if not isinstance(mode, DeviceContext)]
     return {
-        **{
-            f"torch's {name[1:]}": list(table)
-            for name, table in vars(module).items()
-            if _is_table_of_hooks(name, table)
-        },
+        **{f"torch's {name[1:]}": list(vars(module)[name]) for name in tables},
         "torch's function modes": modes,
         "torch's dispatch modes": torch._C._len_torch_dispatch_stack(),
     }
