@@ -94,7 +94,9 @@ def find_entry(reference: str, search_space: Path | None = None) -> Entry:
       UsageError: there is no such entry, or it is malformed (file, line and key are named).
     """
     path = locate(reference)
-    entry = _read_composition(path) if path.suffix in (".yaml", ".yml") else _read_module(path)
+    if path.suffix not in (".yaml", ".yml"):
+        return _read_module(path, search_space)
+    entry = _read_composition(path)
     return entry if search_space is None else _with_search_space(entry, load_document(search_space))
 
 
@@ -154,16 +156,15 @@ def _read_composition(path: Path) -> Entry:
 
 
 def _with_search_space(entry: Entry, document: Document) -> Entry:
-    """The entry with another search space; a composition's placeholders must all be in it."""
-    space = parse_search_space(document)
-    if entry.kind == "composition":
-        import submissions.composition as composition
+    """The composition with another search space; its placeholders must all be in it."""
+    import submissions.composition as composition
 
-        own = {key: value for key, value in load_document(entry.path).data.items() if key != "defaults"}
-        data = {**own, "search_space": document.data}
-        problems = [f"{document.path}: {problem.message}" for problem in composition.problems(data)]
-        if problems:
-            raise UsageError("\n".join(problems))
+    space = parse_search_space(document)
+    own = {key: value for key, value in load_document(entry.path).data.items() if key != "defaults"}
+    data = {**own, "search_space": document.data}
+    problems = [f"{document.path}: {problem.message}" for problem in composition.problems(data)]
+    if problems:
+        raise UsageError("\n".join(problems))
     return dataclasses.replace(entry, search_space=space)
 
 
@@ -180,7 +181,9 @@ _FRAMEWORK_FOLDERS = ("jax", "pytorch", "torch")
 """Folders that AlgoPerf has below an algorithm's own; the search space lies beside them."""
 
 
-def _read_module(path: Path) -> Entry:
+def _read_module(path: Path, search_space: Path | None = None) -> Entry:
+    """The entry in Python; a given search space takes the place of the one beside it, which also decides whether the
+    entry needs to be given hyperparameters."""
     sources = read_sources(path)
     tree = sources.trees[path]
     problems = [f"{path}:{line}: {message}" for line, message in signature_problems(tree)]
@@ -191,7 +194,7 @@ def _read_module(path: Path) -> Entry:
     problems += [dependencies.problem(name, by, requirements) for name, by in dependencies.missing(sources).items()]
     if problems:
         raise UsageError("\n".join(problems))
-    space = _search_space_file(path)
+    space = search_space or _search_space_file(path)
     ruleset = str(info.get("ruleset", "")).lower().replace("-", "_")
     return Entry(
         name=_module_name(path),

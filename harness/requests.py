@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from harness.entry import find_entry
@@ -50,7 +51,7 @@ def requests_from_options(options: Mapping[str, Any]) -> list[Request]:
     for name, flag in (("submissions", "--submission NAME"), ("workloads", "--workload NAME")):
         if not options[name]:
             raise UsageError(f"nothing to run: give a suite (`timetrial list suites`) or {flag}")
-    ruleset = wanted or _common_ruleset(options["submissions"])
+    ruleset = wanted or _common_ruleset(options["submissions"], options["search_space"])
     rules = RULESETS[ruleset]
     base: dict[str, Any] = {"ruleset": ruleset, "studies": rules.studies, "trials": rules.trials}
     return [Request(**{**base, **overrides})]
@@ -78,9 +79,9 @@ def _from_suite(options: Mapping[str, Any], overrides: Mapping[str, Any], wanted
     return [dataclasses.replace(r, **overrides) for r in requests]
 
 
-def _common_ruleset(submissions: tuple[str, ...]) -> str:
+def _common_ruleset(submissions: tuple[str, ...], search_space: Path | None) -> str:
     """The ruleset that all entries can run under; self-tuning, the cheaper one, before external."""
-    entries = [find_entry(name) for name in submissions]
+    entries = [find_entry(name, search_space) for name in submissions]
     for ruleset in ("self_tuning", "external"):
         if all(ruleset in entry.rulesets for entry in entries):
             return ruleset

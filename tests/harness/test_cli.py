@@ -105,6 +105,14 @@ def test_bad_input_gets_one_clear_error_and_exit_code_2(tmp_path, monkeypatch, e
     assert not list(tmp_path.glob("**/trial.json"))
 
 
+def test_a_search_space_on_the_command_line_is_planned_as_one_beside_the_entry(tmp_path, write_entry):
+    space = tmp_path / "space.json"
+    space.write_text('{"learning_rate": {"min": 0.001, "max": 0.01}}')
+    entry = ("-s", write_entry("mine"), "-w", "mnist", "--out", tmp_path / "out", "--json")
+    (report,) = json.loads(invoke("plan", *entry, "--search-space", space).stdout)
+    assert (report["ruleset"], report["trials"]) == ("external", 15)
+
+
 def test_new_starts_an_entry_that_trains(tmp_path, monkeypatch, easy_target):
     monkeypatch.chdir(tmp_path)
     made = invoke("new", "my_idea", "--framework", "jax")

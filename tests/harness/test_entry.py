@@ -31,6 +31,14 @@ def test_a_search_space_beside_it_makes_an_external_entry(write_entry, tmp_path)
     assert find_entry(str(folder), other).search_space.points == ({"learning_rate": 0.5},)
 
 
+def test_a_given_search_space_makes_an_external_entry_as_one_beside_it_does(write_entry, tmp_path):
+    folder, space = write_entry("tuned"), tmp_path / "space.json"
+    space.write_text('[{"learning_rate": 0.5}]')
+    assert find_entry(str(folder), space).rulesets == ("external",)
+    (folder / "submission_info.yml").write_text("ruleset: self-tuning\n")
+    assert find_entry(str(folder), space).rulesets == ("external", "self_tuning")
+
+
 @pytest.mark.parametrize(
     ("reference", "message"),
     [
