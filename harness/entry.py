@@ -16,8 +16,8 @@ import submissions as _package
 from harness.compat import dependencies
 from harness.compat.conventions import NONE, Conventions, conventions_of
 from harness.compat.sources import Sources, read_sources, source_digest
-from harness.config import Document, load_document
-from harness.errors import UsageError, unknown
+from harness.config import Document, KeyPath, load_document
+from harness.errors import UsageError, suggestion, unknown
 from harness.seeds import digest
 from harness.spec import FRAMEWORKS, OPTIONAL_SUBMISSION_FUNCTIONS, SUBMISSION_FUNCTIONS, Framework
 from harness.tuning import RulesetName, SearchSpace, parse_search_space
@@ -156,13 +156,25 @@ def _read_composition(path: Path) -> Entry:
 
 
 def _with_search_space(entry: Entry, document: Document) -> Entry:
-    """The composition with another search space; its placeholders must all be in it."""
+    """The composition with another search space; what that leaves out must be in the composition's ``defaults``.
+
+    Trials load the composition as it is, so that a name which only the given space defines would never be used.
+    """
     import submissions.composition as composition
 
-    space = parse_search_space(document)
-    own = {key: value for key, value in load_document(entry.path).data.items() if key != "defaults"}
-    data = {**own, "search_space": document.data}
-    problems = [f"{document.path}: {problem.message}" for problem in composition.problems(data)]
+    space, own = parse_search_space(document), load_document(entry.path)
+    known = {*default_point(entry), *(entry.search_space.names if entry.search_space else ())}
+    at: KeyPath = (0,) if space.points else ()
+    problems = [
+        document.describe((*at, name), f"{entry.path} uses no ${name}; {suggestion(str(name), map(str, known))}")
+        for name in space.names
+        if name not in known
+    ] or [
+        document.describe(problem.path[1:], problem.message)
+        if problem.path[:1] == ("search_space",)
+        else f"{document.path}: {own.describe(problem.path, problem.message)}"
+        for problem in composition.problems({**own.data, "search_space": document.data})
+    ]
     if problems:
         raise UsageError("\n".join(problems))
     return dataclasses.replace(entry, search_space=space)

@@ -140,8 +140,38 @@ def test_bad_compositions_name_file_line_and_key(tmp_path, text, message):
         find_entry(str(path))
 
 
-def test_a_replaced_search_space_must_define_a_compositions_placeholders(tmp_path):
+def test_a_replaced_search_space_is_completed_from_the_compositions_defaults(tmp_path):
     space = tmp_path / "space.json"
     space.write_text('{"learning_rate": {"min": 0.001, "max": 0.01, "scaling": "log"}}')
-    with pytest.raises(UsageError, match=r"space\.json: .*beta2"):
-        find_entry("nadamw_cosine", space)
+    entry = find_entry("nadamw_cosine", space)
+    assert entry.search_space.names == ("learning_rate",) and entry.rulesets == ("external", "self_tuning")
+
+
+LEARNING_RATE = '{"learning_rate": {"min": 0.001, "max": 0.01}}'
+BOTH = "search_space: {learning_rate: {min: 0.1, max: 1}, beta2: {min: 0.1, max: 0.9}}"
+BETA = "search_space: {beta2: {min: 0.1, max: 0.9}}"
+
+
+@pytest.mark.parametrize(
+    ("own", "text", "message"),
+    [
+        (BOTH, LEARNING_RATE, r"space\.json: .*own\.yaml:2: optimizer\.beta2: \$beta2 is defined neither"),
+        ("defaults: {learning_rate: 1, beta2: 0.9}", '{"lerning_rate": {"min": 1, "max": 2}}', "mean 'learning_rate'"),
+        (
+            BETA,
+            '[{"beta2": 0.9,\n"lerning_rate": 1}]',
+            r"json:2: 0\.lerning_rate: .*own\.yaml uses no \$lerning_rate; ",
+        ),
+        (
+            "defaults: {beta2: 0.9}",
+            LEARNING_RATE,
+            r"json:1: learning_rate: .*own\.yaml uses no \$learning_rate; known: beta2",
+        ),
+    ],
+)
+def test_a_replaced_search_space_must_fit_the_composition(tmp_path, own, text, message):
+    path, space = tmp_path / "own.yaml", tmp_path / "space.json"
+    path.write_text(f"name: own\noptimizer: {{name: adamw, beta2: $beta2}}\n{own}\n")
+    space.write_text(text)
+    with pytest.raises(UsageError, match=message):
+        find_entry(str(path), space)
