@@ -23,7 +23,15 @@ from harness.cli_check import COMMANDS as CHECK_COMMANDS
 from harness.cli_compare import COMMANDS as COMPARE_COMMANDS
 from harness.cli_data import COMMANDS as DATA_COMMANDS
 from harness.cli_machine import COMMANDS as MACHINE_COMMANDS
-from harness.cli_options import FILE, FOLDER, as_json_option, jobs_option, rerun_option, say_plan
+from harness.cli_options import (
+    FILE,
+    FOLDER,
+    as_json_option,
+    jobs_option,
+    refuse_without_effect,
+    rerun_option,
+    say_plan,
+)
 from harness.cli_scoring import COMMANDS, score_and_report
 from harness.termination import TerminatedError, ended_by_sigterm
 
@@ -147,8 +155,8 @@ def _request_options(command: Any) -> Any:
         click.option("--framework", type=click.Choice(["torch", "jax"]), help="Default: all that the entry has."),
         click.option("--ruleset", metavar="external|self-tuning", help="Default: self-tuning, if the entries can."),
         click.option("--studies", type=click.IntRange(1), help="Repetitions with other seeds. Default: 3."),
-        click.option("--trials", type=click.IntRange(1), help="Hyperparameter points per study. Default: 5."),
-        click.option("--search-space", type=FILE, help="JSON or YAML file that replaces the entries' own."),
+        click.option("--trials", type=click.IntRange(1), help="External: hyperparameter points per study. Default: 5."),
+        click.option("--search-space", type=FILE, help="External: JSON or YAML file in place of the entries' own."),
         click.option("--track", help="What entries may change: algoperf, initializers, finetuning, open."),
         click.option("--scale", type=click.Choice(["mini", "full"]), help="Default: mini."),
         click.option("--seed", type=click.IntRange(0), help="Default: 0."),
@@ -244,6 +252,7 @@ def run_command(
     from scoring.errors import ScoringError
 
     limits = Limits(grace, int(memory * 2**30) if memory else None)
+    refuse_without_effect(("chaos_seed", "chaos_every"), chaos, "without --chaos; give it as well")
     if chaos and race:
         raise click.UsageError("--chaos compares whole trials, which --race does not leave; give one of them")
     if chaos:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from harness.cli_options import FILE, FOLDER, as_json_option, jobs_option
+from harness.cli_options import FILE, FOLDER, as_json_option, jobs_option, refuse_without_effect
 
 
 @click.command("new")
@@ -28,6 +28,9 @@ def new_command(name: str, framework: str, into: Path) -> None:
 
     folder = new_entry(name, framework, into)  # type: ignore[arg-type]
     click.echo(f"{folder}/submission.py is ready; try it with\n  timetrial run -s {folder} -w mnist --studies 1")
+
+
+_OF_THE_SEARCH = ("algorithms", "search_space", "framework", "points", "horizon")
 
 
 @click.command("targets")
@@ -75,6 +78,9 @@ def targets_command(
     from harness.launch import most_jobs
     from harness.targets import set_resampled_targets, set_targets
 
+    searched = "with --plan, which reruns the point that the targets were set by; leave it out"
+    refuse_without_effect(_OF_THE_SEARCH, not plan, searched)
+    refuse_without_effect(("inner",), bool(plan), "without --plan; give it as well")
     jobs = jobs or most_jobs(1, [options["framework"]])
     common: dict[str, Any] = {"variants": tuple(variants), "jobs": jobs, "write": write}
     if plan:

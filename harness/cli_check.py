@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from harness.cli_options import refuse_without_effect
+
 EXIT_FINDINGS = 2
 
 
@@ -44,6 +46,7 @@ def check_command(path: str, losses: Sequence[str], no_run: bool, timeout: float
     """
     from harness.check import LOSSES, Limits, check
 
+    refuse_without_effect(("losses", "timeout", "memory"), not no_run, "with --no-run; leave one of them out")
     limits = Limits(timeout, int(memory * 2**30))
     say = (lambda text: None) if as_json else (lambda text: click.echo(text, err=True))
     report = check(path, losses=losses or LOSSES, run=not no_run, limits=limits, say=say)

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli_options import FOLDER, as_json_option, jobs_option, rerun_option, table_console
+from harness.cli_options import (
+    FOLDER,
+    as_json_option,
+    jobs_option,
+    refuse_without_effect,
+    rerun_option,
+    table_console,
+)
 
 if TYPE_CHECKING:
     from harness.comparison import Runner
@@ -35,7 +42,7 @@ def _run_options(command: Any) -> Any:
         click.option("--trials", type=click.IntRange(1), default=5, show_default=True,
                      help="Points per tuning, under the external ruleset."),
         click.option("--search-space", type=click.Path(path_type=Path, dir_okay=False),
-                     help="JSON or YAML file that replaces the entries' own."),
+                     help="External: JSON or YAML file in place of the entries' own."),
         click.option("--track", help="What entries may change: algoperf, initializers, finetuning, open."),
         click.option("--seed", type=click.IntRange(0), default=0, show_default=True),
         click.option("--budget", metavar="TIME", help="Submission time per trial, as 90, 90s, 10m or 3h."),
@@ -102,9 +109,12 @@ def compare_command(
     """
     from harness.comparison import samples, search_points
     from harness.resampling import parse_plan
+    from harness.suite import check_ruleset
     from scoring.comparison import DESIGNS, RESPONSES, check, compare
     from scoring.comparison.pages import print_comparison, write_comparison
 
+    tunes, why = check_ruleset(ruleset) == "external", "under the self-tuning ruleset; give --ruleset external as well"
+    refuse_without_effect(("inner", "trials", "search_space"), tunes, why)
     design = DESIGNS[test]
     answer = RESPONSES[response or design.responses[0]]
     across = design.over_workloads(len(options["workloads"]))

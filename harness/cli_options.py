@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,6 +39,21 @@ def jobs_option(command: Any) -> Any:
     """``--jobs`` of every verb that runs trials."""
     text = "Trials at a time. Default: one per core, or one per GPU where trials train on GPUs."
     return click.option("--jobs", "-j", type=click.IntRange(1), help=text)(command)
+
+
+def refuse_without_effect(names: Iterable[str], unless: bool, why: str) -> None:
+    """Refuses options that the user gave (no defaults, no variables of the environment) and that would change nothing.
+
+    Args:
+      names: of the command's parameters.
+      unless: whether they have an effect beside the other options.
+      why: beside which they have none, and the remedy.
+    """
+    context = click.get_current_context()
+    options = {parameter.name: parameter.opts[0] for parameter in context.command.params}
+    for name in names:
+        if not unless and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{options[name]} has no effect {why}")
 
 
 def say_plan(reports: Sequence[Mapping[str, Any]], as_json: bool) -> None:

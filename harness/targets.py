@@ -284,9 +284,11 @@ def set_resampled_targets(
       By variant, and by share of the training set (``0.50``): the targets and the runs behind them.
 
     Raises:
-      UsageError: an unknown name or plan, or a variant whose own targets are not set yet.
+      UsageError: an unknown name or plan, a nested plan with ``inner``, or a variant whose own targets are not set yet.
     """
     cls, plan = workload_class(workload_name), parse_plan(plan_name)
+    if plan.inner_parts and inner:
+        raise UsageError(f"--inner has no effect with --plan {plan.name}, which has inner parts itself; leave it out")
     folder = (out or Path("runs/targets")) / workload_name
     results: dict[str, dict[str, Any]] = {}
     for variant in variants or (BASE, *cls.variants):

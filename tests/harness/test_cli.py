@@ -68,6 +68,9 @@ def test_full_scale_is_listed_without_data():
     assert rows["finewebedu_lm"]["parameters"] == 252_815_372
 
 
+FREE = ("-s", "nadamw_cosine", "-w", "mnist")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -89,6 +92,20 @@ def test_full_scale_is_listed_without_data():
             ["run", "-s", "nadamw_cosine", "-w", "mnist", "--jobs", "64"],
             "would disturb each other's clocks; use --jobs",
         ),
+        (
+            ["run", *FREE, "--search-space", "x.json"],
+            "--search-space has no effect under the self-tuning",
+        ),
+        (
+            ["plan", *FREE, "--trials", "3"],
+            "the self-tuning ruleset; give --ruleset external as well",
+        ),
+        (["run", *FREE, "--chaos-seed", "3"], "--chaos-seed has no effect without --chaos; give it as well"),
+        (["targets", "mnist", "--inner", "2"], "--inner has no effect without --plan; give it as well"),
+        (["targets", "mnist", "--plan", "5x2cv", "--points", "2"], "--points has no effect with --plan"),
+        (["targets", "mnist", "--plan", "nested-5x3", "--inner", "2"], "--inner has no effect with --plan nested-5x3"),
+        (["check", "template_torch", "--no-run", "--loss", "ctc"], "--loss has no effect with --no-run"),
+        (["compare", "nadamw_cosine", "dog", "--inner", "3"], "--inner has no effect under the self-tuning ruleset"),
         (["plan", "nowhere.yaml"], "there is no file nowhere.yaml"),
         (["score", "nowhere"], "nowhere"),
         (["report", "nowhere"], "nowhere"),
@@ -99,6 +116,7 @@ def test_full_scale_is_listed_without_data():
 )
 def test_bad_input_gets_one_clear_error_and_exit_code_2(tmp_path, monkeypatch, easy_target, arguments, message):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.json").write_text('[{"learning_rate": 0.1}]')
     result = invoke(*arguments)
     assert result.exit_code == 2, result.output
     assert message in result.stderr and "Traceback" not in result.stderr
@@ -111,6 +129,18 @@ def test_a_search_space_on_the_command_line_is_planned_as_one_beside_the_entry(t
     entry = ("-s", write_entry("mine"), "-w", "mnist", "--out", tmp_path / "out", "--json")
     (report,) = json.loads(invoke("plan", *entry, "--search-space", space).stdout)
     assert (report["ruleset"], report["trials"]) == ("external", 15)
+
+
+def test_options_of_tuning_leave_the_other_ruleset_of_a_suite_alone(tmp_path):
+    suite, space = tmp_path / "both.yaml", tmp_path / "space.json"
+    suite.write_text(
+        "name: both\nrulesets: [external, self_tuning]\nworkloads: [mnist]\nsubmissions: [nadamw_cosine]\n"
+    )
+    space.write_text('{"learning_rate": {"min": 0.001, "max": 0.01}}')
+    options = ("--trials", 2, "--search-space", space, "--framework", "torch", "--out", tmp_path / "out", "--json")
+    external, self_tuning = json.loads(invoke("plan", suite, *options).stdout)
+    assert (external["trials"], self_tuning["trials"]) == (6, 3)
+    assert [set(item["hyperparameters"]) for item in external["items"]] == [{"learning_rate"}] * 6
 
 
 def test_new_starts_an_entry_that_trains(tmp_path, monkeypatch, easy_target):
