@@ -24,7 +24,7 @@ from harness.seeds import derive, digest
 from harness.spec import Framework
 from harness.suite import Request, load_suite, requests_of
 from harness.tuning import RULESETS, RulesetName, sample
-from harness.workloads import make_workload
+from harness.workloads import distinct, make_workload
 from results.store import StoreError, trial_folder, write_json_atomically
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def plan_search(
         (found,) = requests_of(base.model_copy(update={"rulesets": [ruleset], "submissions": [name]}))
         overrides: dict[str, Any] = {
             "submissions": ((name, chosen),),
-            "workloads": tuple(dict.fromkeys(workloads)) or found.workloads,
+            "workloads": distinct(workloads) or found.workloads,
             "studies": studies,
             "seed": found.seed if seed is None else seed,
             **given,

@@ -186,6 +186,7 @@ def cv_command(submissions: Sequence[str], plan: str, response: str, out: Path, 
 def _request(submissions: Sequence[str], ruleset: str, target_required: bool, options: dict[str, Any]) -> Request:
     from harness.requests import parse_duration
     from harness.suite import Request, check_ruleset, check_track
+    from harness.workloads import distinct
 
     given = {name: options[name] for name in ("search_space", "max_steps", "data_dir") if options[name] is not None}
     if options["budget"]:
@@ -193,7 +194,7 @@ def _request(submissions: Sequence[str], ruleset: str, target_required: bool, op
     if options["track"]:
         given["track"] = check_track(options["track"])
     return Request(
-        workloads=tuple(dict.fromkeys(options["workloads"])),
+        workloads=distinct(options["workloads"]),
         submissions=tuple((name, options["framework"]) for name in submissions),
         ruleset=check_ruleset(ruleset),
         studies=1,

@@ -12,6 +12,7 @@ from harness.entry import find_entry
 from harness.errors import UsageError
 from harness.suite import Request, check_ruleset, check_track, load_suite, requests_of
 from harness.tuning import RULESETS, RulesetName
+from harness.workloads import distinct
 
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 _TUNING = ("search_space", "trials")
@@ -45,7 +46,7 @@ def requests_from_options(options: Mapping[str, Any]) -> list[Request]:
     if options["track"]:
         overrides["track"] = check_track(options["track"])
     if options["workloads"]:
-        overrides["workloads"] = tuple(options["workloads"])
+        overrides["workloads"] = distinct(options["workloads"])
     if options["submissions"]:
         overrides["submissions"] = tuple((name, options["framework"]) for name in options["submissions"])
     wanted = check_ruleset(options["ruleset"]) if options["ruleset"] else None

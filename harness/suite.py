@@ -16,7 +16,7 @@ from harness.resampling import Fold
 from harness.seeds import derive
 from harness.spec import BASE, TRACKS, Framework, Scale
 from harness.tuning import RULESETS, RulesetName
-from harness.workloads import make_workload, split_name, workload_class, workload_names
+from harness.workloads import distinct, make_workload, split_name, workload_class, workload_names
 
 ALL = "all"
 
@@ -157,10 +157,10 @@ def workloads_of(suite: Suite) -> tuple[str, ...]:
     chosen = suite.workloads
     base = list(workload_names()) if chosen.base == ALL else _listed(chosen.base)
     if chosen.held_out is None:
-        return tuple(base)
+        return distinct(base)
     of = [name for name in base or workload_names() if split_name(name)[1] == BASE]
     drawn = (_held_out(name, chosen.held_out.seed) for name in of if workload_class(name).variants)
-    return tuple(dict.fromkeys([*base, *drawn]))
+    return distinct([*base, *drawn])
 
 
 def _held_out(name: str, seed: int) -> str:
@@ -182,7 +182,7 @@ def requests_of(suite: Suite) -> list[Request]:
             scale=suite.scale,
             seed=suite.seed,
         )
-        for ruleset in suite.rulesets
+        for ruleset in dict.fromkeys(suite.rulesets)
     ]
 
 

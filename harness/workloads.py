@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+from collections.abc import Iterable
 from pathlib import Path
 
 import workloads as _package
@@ -52,6 +53,18 @@ def split_name(full_name: str) -> tuple[str, str]:
                 return name, variant
             raise unknown(f"variant of {name}", variant, known)
     raise unknown("workload", full_name, workload_names())
+
+
+def distinct(full_names: Iterable[str]) -> tuple[str, ...]:
+    """The names without those of a workload that was named before (``mnist`` and ``mnist_base`` are one).
+
+    Raises:
+      UsageError: a name is unknown.
+    """
+    found: dict[tuple[str, str], str] = {}
+    for name in full_names:
+        found.setdefault(split_name(name), name)
+    return tuple(found.values())
 
 
 def make_workload(

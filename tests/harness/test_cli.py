@@ -131,6 +131,16 @@ def test_a_search_space_on_the_command_line_is_planned_as_one_beside_the_entry(t
     assert (report["ruleset"], report["trials"]) == ("external", 15)
 
 
+def test_what_is_named_twice_is_planned_once(tmp_path):
+    suite = tmp_path / "twice.yaml"
+    twice = "rulesets: [self_tuning, self_tuning]\nworkloads: [mnist, mnist_base, mnist]\nsubmissions: [dog, dog]\n"
+    suite.write_text(f"name: twice\n{twice}")
+    options = ("--framework", "torch", "--out", tmp_path / "out", "--json")
+    for named in ([suite], ["-s", "dog", "-s", "dog", "-w", "mnist", "-w", "mnist_base", "-w", "mnist"]):
+        (report,) = json.loads(invoke("plan", *named, *options).stdout)
+        assert report["trials"] == 3
+
+
 def test_options_of_tuning_leave_the_other_ruleset_of_a_suite_alone(tmp_path):
     suite, space = tmp_path / "both.yaml", tmp_path / "space.json"
     suite.write_text(
