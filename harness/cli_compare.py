@@ -22,8 +22,11 @@ from harness.cli_options import (
 if TYPE_CHECKING:
     from harness.comparison import Runner
     from harness.suite import Request
+    from harness.tuning import RulesetName
 
 EXIT_UNDECIDED = 3
+OUT = {"self_tuning": Path("runs/compare"), "external": Path("runs/compare_external")}
+"""Where comparisons lie unless told, by ruleset: a results folder holds one."""
 
 TESTS = (
     "5x2cv-f", "5x2cv-t", "corrected-t", "permutation", "wilcoxon", "log-rank", "mcnemar", "cochran-q", "friedman",
@@ -72,7 +75,7 @@ def _run_options(command: Any) -> Any:
 @click.option("--correction", type=click.Choice(CORRECTIONS), default="holm", show_default=True,
               help="Of the p-values over all workloads and pairs, one family.")  # fmt: skip
 @click.option("--margin", type=float, help="What still counts as no difference, as a ratio. Default: 1.1 for times.")
-@click.option("--out", type=FOLDER, default=Path("runs/compare"), show_default=True, help="Results folder.")
+@click.option("--out", type=FOLDER, help="Results folder. Default: runs/compare; external: runs/compare_external.")
 @click.option("--no-report", is_flag=True, help="Do not write the page with figures.")
 @as_json_option
 def compare_command(
@@ -85,7 +88,7 @@ def compare_command(
     alpha: float,
     correction: str,
     margin: float | None,
-    out: Path,
+    out: Path | None,
     no_report: bool,
     as_json: bool,
     **options: Any,
@@ -113,13 +116,14 @@ def compare_command(
     from scoring.comparison import DESIGNS, RESPONSES, check, compare
     from scoring.comparison.pages import print_comparison, write_comparison
 
-    tunes, why = check_ruleset(ruleset) == "external", "under the self-tuning ruleset; give --ruleset external as well"
-    refuse_without_effect(("inner", "trials", "search_space"), tunes, why)
+    rules, why = check_ruleset(ruleset), "under the self-tuning ruleset; give --ruleset external as well"
+    refuse_without_effect(("inner", "trials", "search_space"), rules == "external", why)
+    out = out or OUT[rules]
     design = DESIGNS[test]
     answer = RESPONSES[response or design.responses[0]]
     across = design.over_workloads(len(options["workloads"]))
     chosen = parse_plan(plan or (design.plan_across if across else design.plan))
-    request = _request(submissions, ruleset, answer.censored or answer.name == "reached", options)
+    request = _request(submissions, rules, answer.censored or answer.name == "reached", options)
     names = list(search_points(request))
     check(test, answer.name, names, request.workloads, chosen.name, chosen.test_train_ratio, margin)
     found = samples(request, chosen, _runner(out, as_json, answer.name, options), answer, inner)
@@ -150,7 +154,7 @@ def compare_command(
 @_run_options
 @click.option("--plan", metavar="PLAN", default="nested-5x3", show_default=True, help="Outer x inner folds.")
 @click.option("--response", type=click.Choice(("log-time", "steps", "metric")), default="metric", show_default=True)
-@click.option("--out", type=FOLDER, default=Path("runs/compare"), show_default=True, help="Results folder.")
+@click.option("--out", type=FOLDER, default=Path("runs/cv"), show_default=True, help="Results folder.")
 @as_json_option
 def cv_command(submissions: Sequence[str], plan: str, response: str, out: Path, as_json: bool, **options: Any) -> None:
     """Cross-validate a submission's tuning: what the procedure (search space, trial budget, rule) is worth.
@@ -183,9 +187,11 @@ def cv_command(submissions: Sequence[str], plan: str, response: str, out: Path, 
         print_nested(f"{name} on {workload}, {plan}", result, points[name], table_console())
 
 
-def _request(submissions: Sequence[str], ruleset: str, target_required: bool, options: dict[str, Any]) -> Request:
+def _request(
+    submissions: Sequence[str], ruleset: RulesetName, target_required: bool, options: dict[str, Any]
+) -> Request:
     from harness.requests import parse_duration
-    from harness.suite import Request, check_ruleset, check_track
+    from harness.suite import Request, check_track
     from harness.workloads import distinct
 
     given = {name: options[name] for name in ("search_space", "max_steps", "data_dir") if options[name] is not None}
@@ -196,7 +202,7 @@ def _request(submissions: Sequence[str], ruleset: str, target_required: bool, op
     return Request(
         workloads=distinct(options["workloads"]),
         submissions=tuple((name, options["framework"]) for name in submissions),
-        ruleset=check_ruleset(ruleset),
+        ruleset=ruleset,
         studies=1,
         trials=options["trials"],
         seed=options["seed"],

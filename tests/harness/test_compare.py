@@ -5,10 +5,13 @@ import json
 
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from harness import cli_compare
 from harness.cli import main
+from harness.errors import UsageError
 from harness.resampling import parse_plan
+from harness.run import open_folder
 from results.store import find_trials, read_evaluations, read_right, read_trial, trial_folder, write_trial
 from scoring.comparison import DESIGNS, RESPONSES
 from scoring.comparison import samples as samples_module
@@ -122,6 +125,23 @@ def test_bad_input_costs_no_training_time(entries, tmp_path, options, message, m
     monkeypatch.setattr("harness.run.run_trials", train)
     code, _, err = invoke("compare", entries / "good", entries / "slow", "--out", tmp_path / "out", *options, *SHORT)
     assert code == 2 and message in err
+
+
+def test_the_readmes_commands_follow_each_other_without_naming_folders(tmp_path, monkeypatch):
+    asked = []
+
+    def end_here(request, out, **_):
+        open_folder(out, request, Console(quiet=True))
+        asked.append(str(out))
+        raise UsageError("enough")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("harness.comparison.run", end_here)
+    one = ("nadamw_cosine", "--framework", "torch")
+    for verb, *options in (("compare", "adamw_linear"), ("compare", "adamw_linear", "--ruleset", "external"), ("cv",)):
+        code, _, err = invoke(verb, *one, *options)
+        assert code == 2 and "enough" in err
+    assert asked == ["runs/compare", "runs/compare_external", "runs/cv"]
 
 
 def test_tuning_needs_data_of_its_own(tmp_path):
