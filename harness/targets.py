@@ -284,9 +284,14 @@ def set_resampled_targets(
       By variant, and by share of the training set (``0.50``): the targets and the runs behind them.
 
     Raises:
-      UsageError: an unknown name or plan, a nested plan with ``inner``, or a variant whose own targets are not set yet.
+      UsageError: an unknown name or plan, one that resamples nothing, a nested one with ``inner``, or a variant whose
+        own targets are not set yet.
     """
     cls, plan = workload_class(workload_name), parse_plan(plan_name)
+    if plan.seeds_only:
+        raise UsageError(
+            f"--plan {plan.name} trains on all data, so that the workload's own targets hold; set those without --plan"
+        )
     if plan.inner_parts and inner:
         raise UsageError(f"--inner has no effect with --plan {plan.name}, which has inner parts itself; leave it out")
     folder = (out or Path("runs/targets")) / workload_name

@@ -103,6 +103,10 @@ FREE = ("-s", "nadamw_cosine", "-w", "mnist")
         (["run", *FREE, "--chaos-seed", "3"], "--chaos-seed has no effect without --chaos; give it as well"),
         (["targets", "mnist", "--inner", "2"], "--inner has no effect without --plan; give it as well"),
         (["targets", "mnist", "--plan", "5x2cv", "--points", "2"], "--points has no effect with --plan"),
+        (
+            ["targets", "mnist", "--plan", "holdout-3"],
+            "holdout-3 trains on all data, so that the workload's own targets",
+        ),
         (["targets", "mnist", "--plan", "nested-5x3", "--inner", "2"], "--inner has no effect with --plan nested-5x3"),
         (["check", "template_torch", "--no-run", "--loss", "ctc"], "--loss has no effect with --no-run"),
         (["compare", "nadamw_cosine", "dog", "--inner", "3"], "--inner has no effect under the self-tuning ruleset"),
