@@ -59,6 +59,18 @@ class Entry:
         """The name under which results are kept: with the framework where the entry has more than one."""
         return self.name if len(self.frameworks) == 1 else f"{self.name}_{framework}"
 
+    def frameworks_for(self, wanted: Framework | None) -> tuple[Framework, ...]:
+        """The framework that is asked for, or all that the entry has.
+
+        Raises:
+          UsageError: it has no version in that one.
+        """
+        if wanted is None:
+            return self.frameworks
+        if wanted not in self.frameworks:
+            raise UsageError(f"submission {self.name} has no {wanted} version; it has: {', '.join(self.frameworks)}")
+        return (wanted,)
+
     @property
     def rulesets(self) -> tuple[RulesetName, ...]:
         known: list[RulesetName] = []

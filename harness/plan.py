@@ -140,7 +140,7 @@ def _competitors(request: Request) -> list[tuple[Entry, Framework]]:
                 f"submission {entry.name} belongs to track {entry.track}, the suite to {request.track}; "
                 f"run it with --track {entry.track} or --track open"
             )
-        for framework in _frameworks(entry, wanted):
+        for framework in entry.frameworks_for(wanted):
             name = entry.competitor(framework)
             if name in found and found[name][0].path != entry.path:
                 raise UsageError(
@@ -150,14 +150,6 @@ def _competitors(request: Request) -> list[tuple[Entry, Framework]]:
     if not found:
         raise UsageError("no submission is named; give --submission NAME, see `timetrial list submissions`")
     return list(found.values())
-
-
-def _frameworks(entry: Entry, wanted: Framework | None) -> tuple[Framework, ...]:
-    if wanted is None:
-        return entry.frameworks
-    if wanted not in entry.frameworks:
-        raise UsageError(f"submission {entry.name} has no {wanted} version; it has: {', '.join(entry.frameworks)}")
-    return (wanted,)
 
 
 def _points(request: Request, entry: Entry, ruleset: Ruleset, study: int) -> Sequence[Mapping[str, Any] | None]:

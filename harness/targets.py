@@ -86,12 +86,12 @@ def set_targets(
     ``targets.json``.
 
     Raises:
-      UsageError: an unknown name, or an algorithm without search space.
+      UsageError: an unknown name, or an algorithm without search space or without a version in that framework.
     """
     cls = workload_class(workload_name)
     results: dict[str, dict[str, Any]] = {}
     folder = (out or Path("runs/targets")) / workload_name
-    candidates = _candidates(algorithms or STANDARD_ALGORITHMS, points, seed, search_space)
+    candidates = _candidates(algorithms or STANDARD_ALGORITHMS, framework, points, seed, search_space)
     for variant in variants or (BASE, *cls.variants):
         workload = cls(variant, "mini", data_dir, max(1, round(horizon * cls.settings["mini"].step_hint)))
         results[variant] = _set_target(
@@ -196,10 +196,13 @@ class _Runner:
 Candidate = tuple[Entry, Mapping[str, Any]]
 
 
-def _candidates(algorithms: Sequence[str], points: int, seed: int, search_space: Path | None) -> list[Candidate]:
+def _candidates(
+    algorithms: Sequence[str], framework: Framework, points: int, seed: int, search_space: Path | None
+) -> list[Candidate]:
     """What is searched: points of each algorithm's search space, and its defaults unless the space was given."""
     found: list[Candidate] = []
     for entry in (find_entry(name, search_space) for name in algorithms):
+        entry.frameworks_for(framework)
         if entry.search_space is None:
             raise UsageError(f"{entry.name} has no search space; choose algorithms that have one with --algorithm")
         drawn = sample(entry.search_space, points, derive(seed=seed, algorithm=entry.name))

@@ -107,6 +107,7 @@ FREE = ("-s", "nadamw_cosine", "-w", "mnist")
             ["targets", "mnist", "--plan", "holdout-3"],
             "holdout-3 trains on all data, so that the workload's own targets",
         ),
+        (["targets", "mnist", "-a", "template_jax"], "submission template_jax has no torch version; it has: jax"),
         (["targets", "mnist", "--plan", "nested-5x3", "--inner", "2"], "--inner has no effect with --plan nested-5x3"),
         (["check", "template_torch", "--no-run", "--loss", "ctc"], "--loss has no effect with --no-run"),
         (["compare", "nadamw_cosine", "dog", "--inner", "3"], "--inner has no effect under the self-tuning ruleset"),
