@@ -39,6 +39,8 @@ COLOURS: Mapping[str, str] = {
 _OTHER = "#5b5d60"
 OFF_THE_CLOCK = frozenset({"setup", "calibrate", "restore", "evaluate", "checkpoint", "log"})
 
+FORMATS = (".svg", ".png", ".pdf")
+
 Bar = tuple[str, float, float]
 """A segment, when it began, and how long it took, in seconds since the trial's start."""
 
@@ -61,11 +63,13 @@ def parts(timeline: Sequence[Mapping[str, float]]) -> Iterator[tuple[str, list[B
 
 
 def draw_timeline(record: TrialRecord, path: Path) -> None:
-    """Writes the picture in the format that the path's ending names (svg, png, pdf).
+    """Writes the picture in the format that the path's ending names, into a folder that is made if it is not there.
 
     Raises:
-      ScoringError: the record has no timeline.
+      ScoringError: the record has no timeline, the ending names none of ``FORMATS``, or the path cannot be written.
     """
+    if path.suffix.lower() not in FORMATS:
+        raise ScoringError(f"{path}: a timeline is drawn as {', '.join(FORMATS)}; end the file's name in one of them")
     if not record.timeline:
         raise ScoringError(
             f"{record.spec.key.folder} has no timeline: it was recorded before there were any, or its process died"
@@ -100,5 +104,9 @@ def draw_timeline(record: TrialRecord, path: Path) -> None:
         f"{record.steps} steps and {record.wall_sec:.1f} s (interruptions: {record.preemptions})"
     )
     axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": record.digest}):
-        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": record.digest}):
+            figure.savefig(path, metadata={"Date": None} if path.suffix.lower() == ".svg" else None)
+    except OSError as error:
+        raise ScoringError(f"cannot write {path}: {error.strerror}; choose another --out") from error

@@ -34,7 +34,7 @@ def test_parts_follow_each_other_without_gaps_and_hold_what_was_spent_in_them():
 
 @pytest.mark.parametrize("ending, start", [("svg", b"<?xml"), ("png", b"\x89PNG")])
 def test_the_picture_is_written_in_the_format_of_its_name(tmp_path, ending, start):
-    path = tmp_path / f"picture.{ending}"
+    path = tmp_path / "new" / "folder" / f"picture.{ending}"
     draw_timeline(with_timeline(TIMELINE), path)
     assert path.read_bytes().startswith(start)
 
@@ -42,3 +42,16 @@ def test_the_picture_is_written_in_the_format_of_its_name(tmp_path, ending, star
 def test_a_record_without_a_timeline_is_told(tmp_path):
     with pytest.raises(ScoringError, match="has no timeline: it was recorded before"):
         draw_timeline(with_timeline(()), tmp_path / "picture.svg")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("picture.bmp", r"bmp: a timeline is drawn as \.svg, \.png, \.pdf"),
+        ("file/x.svg", r"cannot write .*x\.svg"),
+    ],
+)
+def test_a_path_that_cannot_be_drawn_to_is_told(tmp_path, name, message):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ScoringError, match=message):
+        draw_timeline(with_timeline(TIMELINE), tmp_path / name)
