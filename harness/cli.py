@@ -26,8 +26,10 @@ from harness.cli_machine import COMMANDS as MACHINE_COMMANDS
 from harness.cli_options import (
     FILE,
     FOLDER,
+    Number,
     as_json_option,
     jobs_option,
+    memory_option,
     refuse_without_effect,
     rerun_option,
     say_plan,
@@ -201,10 +203,10 @@ def plan_command(rerun_disturbed: int, as_json: bool, **options: Any) -> None:
 @_request_options
 @click.option("--replace-stale", is_flag=True, help="Rerun trials recorded under other conditions.")
 @click.option("--retry-failed", is_flag=True, help="Rerun trials that crashed, hung, were killed or ran out of memory.")
-@click.option("--grace", type=click.FloatRange(1), default=60.0, show_default=True, metavar="SEC",
+@click.option("--grace", type=Number(1), default=60.0, show_default=True, metavar="SEC",
               help="How long beyond its budget a trial may be silent before it is ended.")  # fmt: skip
-@click.option("--memory", type=click.FloatRange(0.1), metavar="GIB", help="Per trial. Default: an equal share.")
-@click.option("--checkpoint-every", type=click.FloatRange(0), default=10.0, show_default=True, metavar="SEC",
+@memory_option("Per trial. Default: an equal share.")
+@click.option("--checkpoint-every", type=Number(0), default=10.0, show_default=True, metavar="SEC",
               help="Least wall time between two checkpoints of a trial; each follows an evaluation.")  # fmt: skip
 @rerun_option
 @click.option("--across-machines", is_flag=True,
@@ -216,7 +218,7 @@ def plan_command(rerun_disturbed: int, as_json: bool, **options: Any) -> None:
 @click.option("--chaos", is_flag=True, help="Kill, freeze and starve the trials at random, run them undisturbed into "
               "<out>-undisturbed too, and compare the records.")  # fmt: skip
 @click.option("--chaos-seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option("--chaos-every", type=click.FloatRange(0.05), default=2.0, show_default=True, metavar="SEC",
+@click.option("--chaos-every", type=Number(0.05), default=2.0, show_default=True, metavar="SEC",
               help="Mean time between two disturbances.")  # fmt: skip
 @click.option("--no-report", is_flag=True, help="Do not score and write the report at the end.")
 @as_json_option

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from harness.cli_options import FILE, FOLDER, as_json_option, jobs_option, refuse_without_effect
+from harness.cli_options import FILE, FOLDER, Number, as_json_option, jobs_option, refuse_without_effect
 
 
 @click.command("new")
@@ -46,7 +46,7 @@ _OF_THE_SEARCH = ("algorithms", "search_space", "framework", "points", "horizon"
 @click.option("--plan", metavar="PLAN", help="Targets for a resampling plan's smaller training sets, such as 5x2cv.")
 @click.option("--inner", type=click.IntRange(0), default=0, metavar="N",
               help="With --plan: also for N inner parts (1: one inner holdout).")  # fmt: skip
-@click.option("--horizon", type=click.FloatRange(0.1, 1.0), default=0.75, show_default=True,
+@click.option("--horizon", type=Number(0.1, 1.0), default=0.75, show_default=True,
               help="Share of the step hint that a target-setting run may use.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @jobs_option

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from harness.cli_options import refuse_without_effect
+from harness.cli_options import Number, memory_option, refuse_without_effect
 
 EXIT_FINDINGS = 2
 
@@ -20,10 +20,9 @@ EXIT_FINDINGS = 2
               help="Run on this type of loss alone; repeatable. softmax, sigmoid, absolute, squared or ctc. "
               "Default: all but squared.")  # fmt: skip
 @click.option("--no-run", is_flag=True, help="Look at the files alone; takes a second.")
-@click.option("--timeout", type=click.FloatRange(1), default=120.0, show_default=True, metavar="SEC",
+@click.option("--timeout", type=Number(1), default=120.0, show_default=True, metavar="SEC",
               help="How long one run of eight steps may take.")  # fmt: skip
-@click.option("--memory", type=click.FloatRange(0.1), default=6.0, show_default=True, metavar="GIB",
-              help="Memory that the entry may hold.")  # fmt: skip
+@memory_option("Memory that the entry may hold.", default=6.0)
 @click.option("--rules", is_flag=True, help="List the rules, and check nothing.", is_eager=True, expose_value=False,
               callback=lambda context, _, value: _list_rules(context) if value else None)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output and nothing else there.")

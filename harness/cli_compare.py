@@ -12,6 +12,7 @@ import click
 
 from harness.cli_options import (
     FOLDER,
+    Number,
     as_json_option,
     jobs_option,
     refuse_without_effect,
@@ -70,11 +71,15 @@ def _run_options(command: Any) -> Any:
 @click.option("--ruleset", metavar="external|self-tuning", default="self-tuning", show_default=True)
 @click.option("--inner", type=click.IntRange(1), default=1, show_default=True,
               help="External: parts of the tuning inside each fold (1: one holdout).")  # fmt: skip
-@click.option("--alpha", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.05, show_default=True,
+@click.option("--alpha", type=Number(0, 1, min_open=True, max_open=True), default=0.05, show_default=True,
               help="Level of the whole family.")  # fmt: skip
 @click.option("--correction", type=click.Choice(CORRECTIONS), default="holm", show_default=True,
               help="Of the p-values over all workloads and pairs, one family.")  # fmt: skip
-@click.option("--margin", type=float, help="What still counts as no difference, as a ratio. Default: 1.1 for times.")
+@click.option(
+    "--margin",
+    type=Number(0, min_open=True),
+    help="What still counts as no difference, as a ratio. Default: 1.1 for times.",
+)
 @click.option("--out", type=FOLDER, help="Results folder. Default: runs/compare; external: runs/compare_external.")
 @click.option("--no-report", is_flag=True, help="Do not write the page with figures.")
 @as_json_option

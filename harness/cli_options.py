@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,17 @@ if TYPE_CHECKING:
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+class Number(click.FloatRange):
+    """A finite number in a range. Click's own lets NaN through, which no bound refuses, and infinity."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
 
 as_json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON on standard output and nothing else there."
@@ -41,8 +53,32 @@ def jobs_option(command: Any) -> Any:
     return click.option("--jobs", "-j", type=click.IntRange(1), help=text)(command)
 
 
+def memory_option(help: str, default: float | None = None) -> Any:
+    """``--memory`` of the verbs that end a process which holds too much."""
+    return click.option(
+        "--memory", type=Number(0.1), default=default, show_default=default is not None, metavar="GIB", help=help,
+        callback=_of_this_machine,
+    )  # fmt: skip
+
+
+def _of_this_machine(context: click.Context, parameter: click.Parameter, gib: float | None) -> float | None:
+    """A limit beyond the machine's memory would never be met: the system would end a process of its own choice."""
+    if gib is not None and _was_given(context, parameter.name):
+        import psutil
+
+        most = psutil.virtual_memory().total / 2**30
+        if gib > most:
+            raise click.BadParameter(f"{gib:g} GiB; this machine has {most:.1f} GiB, give less.", context, parameter)
+    return gib
+
+
+def _was_given(context: click.Context, name: str | None) -> bool:
+    """Whether the user gave an option, which is then no default and no variable of the environment."""
+    return name is not None and context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+
+
 def refuse_without_effect(names: Iterable[str], unless: bool, why: str) -> None:
-    """Refuses options that the user gave (no defaults, no variables of the environment) and that would change nothing.
+    """Refuses options that the user gave and that would change nothing.
 
     Args:
       names: of the command's parameters.
@@ -52,7 +88,7 @@ def refuse_without_effect(names: Iterable[str], unless: bool, why: str) -> None:
     context = click.get_current_context()
     options = {parameter.name: parameter.opts[0] for parameter in context.command.params}
     for name in names:
-        if not unless and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+        if not unless and _was_given(context, name):
             raise click.UsageError(f"{options[name]} has no effect {why}")
 
 

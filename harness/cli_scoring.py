@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from harness.cli_options import FOLDER, as_json_option, table_console
+from harness.cli_options import FOLDER, Number, as_json_option, table_console
 
 _clock = click.option("--clock", type=click.Choice(["wall", "cpu", "steps"]), default="wall", show_default=True)
 
@@ -122,7 +122,7 @@ def explain_command(submission: str, directories: Sequence[Path], as_json: bool,
 @click.command("power")
 @click.argument("directories", nargs=-1, required=True, type=FOLDER)
 @_reading_options
-@click.option("--difference", type=click.FloatRange(0, min_open=True), help="Of scores. Default: the observed ones.")
+@click.option("--difference", type=Number(0, min_open=True), help="Of scores. Default: the observed ones.")
 @as_json_option
 def power_command(directories: Sequence[Path], as_json: bool, **options: Any) -> None:
     """Say how many studies and workloads would resolve a difference of scores.

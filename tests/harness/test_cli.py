@@ -10,6 +10,7 @@ import tarfile
 import time
 from pathlib import Path
 
+import click
 import psutil
 import pytest
 from click.testing import CliRunner
@@ -111,6 +112,8 @@ FREE = ("-s", "nadamw_cosine", "-w", "mnist")
         (["targets", "mnist", "--plan", "nested-5x3", "--inner", "2"], "--inner has no effect with --plan nested-5x3"),
         (["check", "template_torch", "--no-run", "--loss", "ctc"], "--loss has no effect with --no-run"),
         (["compare", "nadamw_cosine", "dog", "--inner", "3"], "--inner has no effect under the self-tuning ruleset"),
+        (["run", *FREE, "--memory", "1e6"], "Invalid value for '--memory': 1e+06 GiB; this machine has"),
+        (["check", "template_torch", "--memory", "1e6"], "Invalid value for '--memory': 1e+06 GiB; this machine has"),
         (["plan", "nowhere.yaml"], "there is no file nowhere.yaml"),
         (["score", "nowhere"], "nowhere"),
         (["report", "nowhere"], "nowhere"),
@@ -126,6 +129,20 @@ def test_bad_input_gets_one_clear_error_and_exit_code_2(tmp_path, monkeypatch, e
     assert result.exit_code == 2, result.output
     assert message in result.stderr and "Traceback" not in result.stderr
     assert not list(tmp_path.glob("**/trial.json"))
+
+
+def options_of_numbers():
+    commands = main.commands.items()
+    return [
+        (verb, p.opts[0]) for verb, c in commands for p in c.params if isinstance(p.type, click.types.FloatParamType)
+    ]
+
+
+@pytest.mark.parametrize(("verb", "option"), options_of_numbers())
+def test_no_option_takes_what_is_no_number(verb, option):
+    for value in ("nan", "inf"):
+        result = invoke(verb, "nadamw_cosine", option, value)
+        assert result.exit_code == 2 and f"Invalid value for '{option}'" in result.stderr
 
 
 def test_a_search_space_on_the_command_line_is_planned_as_one_beside_the_entry(tmp_path, write_entry):
