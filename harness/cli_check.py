@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 import click
 
-from harness.cli_options import Number, memory_option, refuse_without_effect
+from harness.cli_options import Number, as_json_option, memory_option, refuse_without_effect
 
 EXIT_FINDINGS = 2
+_OF_A_RUN = ("losses", "timeout", "memory")
 
 
 @click.command("check")
-@click.argument("path", metavar="PATH|NAME")
+@click.argument("path", metavar="PATH|NAME", required=False)
 @click.option("--loss", "losses", multiple=True, metavar="NAME",
               help="Run on this type of loss alone; repeatable. softmax, sigmoid, absolute, squared or ctc. "
               "Default: all but squared.")  # fmt: skip
@@ -23,10 +23,17 @@ EXIT_FINDINGS = 2
 @click.option("--timeout", type=Number(1), default=120.0, show_default=True, metavar="SEC",
               help="How long one run of eight steps may take.")  # fmt: skip
 @memory_option("Memory that the entry may hold.", default=6.0)
-@click.option("--rules", is_flag=True, help="List the rules, and check nothing.", is_eager=True, expose_value=False,
-              callback=lambda context, _, value: _list_rules(context) if value else None)  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output and nothing else there.")
-def check_command(path: str, losses: Sequence[str], no_run: bool, timeout: float, memory: float, as_json: bool) -> None:
+@click.option("--rules", is_flag=True, help="List the rules, and check nothing.")
+@as_json_option
+def check_command(
+    path: str | None,
+    losses: Sequence[str],
+    no_run: bool,
+    timeout: float,
+    memory: float,
+    rules: bool,
+    as_json: bool,
+) -> None:
     """Check an entry before it is entered: its files, and a few steps on a toy workload of each type of loss.
 
     Needs no data set. Every finding says what, where and how to mend it. Errors keep an entry out; warnings are for a
@@ -45,7 +52,13 @@ def check_command(path: str, losses: Sequence[str], no_run: bool, timeout: float
     """
     from harness.check import LOSSES, Limits, check
 
-    refuse_without_effect(("losses", "timeout", "memory"), not no_run, "with --no-run; leave one of them out")
+    refuse_without_effect(("path", "no_run", *_OF_A_RUN), not rules, "with --rules; leave one of them out")
+    if rules:
+        _list_rules(as_json)
+        return
+    if path is None:
+        raise click.MissingParameter(param_type="argument", param_hint="PATH|NAME")
+    refuse_without_effect(_OF_A_RUN, not no_run, "with --no-run; leave one of them out")
     limits = Limits(timeout, int(memory * 2**30))
     say = (lambda text: None) if as_json else (lambda text: click.echo(text, err=True))
     report = check(path, losses=losses or LOSSES, run=not no_run, limits=limits, say=say)
@@ -61,12 +74,14 @@ def check_command(path: str, losses: Sequence[str], no_run: bool, timeout: float
         sys.exit(EXIT_FINDINGS)
 
 
-def _list_rules(context: click.Context) -> Any:
+def _list_rules(as_json: bool) -> None:
     from harness.check import RULES
 
+    if as_json:
+        click.echo(json.dumps([rule.to_json() for rule in RULES.values()], indent=1))
+        return
     for rule in RULES.values():
         click.echo(f"{rule.id:26}{rule.severity:9}{rule.kind:8}an entry {rule.summary}")
-    context.exit()
 
 
 COMMANDS = (check_command,)

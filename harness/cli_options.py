@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +77,7 @@ def _was_given(context: click.Context, name: str | None) -> bool:
     return name is not None and context.get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
-def refuse_without_effect(names: Iterable[str], unless: bool, why: str) -> None:
+def refuse_without_effect(names: Container[str | None], unless: bool, why: str) -> None:
     """Refuses options that the user gave and that would change nothing.
 
     Args:
@@ -86,10 +86,10 @@ def refuse_without_effect(names: Iterable[str], unless: bool, why: str) -> None:
       why: beside which they have none, and the remedy.
     """
     context = click.get_current_context()
-    options = {parameter.name: parameter.opts[0] for parameter in context.command.params}
-    for name in names:
-        if not unless and _was_given(context, name):
-            raise click.UsageError(f"{options[name]} has no effect {why}")
+    for parameter in context.command.params:
+        if parameter.name in names and not unless and _was_given(context, parameter.name):
+            shown = parameter.opts[0] if isinstance(parameter, click.Option) else parameter.human_readable_name
+            raise click.UsageError(f"{shown} has no effect {why}")
 
 
 def say_plan(reports: Sequence[Mapping[str, Any]], as_json: bool) -> None:

@@ -36,6 +36,9 @@ class Rule:
     kind: Literal["source", "files", "run"]
     look: Callable[[Source], Iterable[Hit]] | None = None
 
+    def to_json(self) -> dict[str, str]:
+        return {name: getattr(self, name) for name in ("id", "severity", "kind", "summary", "mend")}
+
 
 @dataclasses.dataclass(frozen=True, order=True)
 class Finding:

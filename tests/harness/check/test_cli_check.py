@@ -5,6 +5,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
+from harness.check import RULES
 from harness.cli import main
 from harness.saving import CannotSaveError, restore, save
 
@@ -32,6 +33,26 @@ def test_errors_are_printed_with_place_and_remedy_and_end_with_exit_code_2(write
     [(("nadamw_cosin",), "did you mean 'nadamw_cosine'"), (("template_torch", "--loss", "ctcc"), "did you mean 'ctc'")],
 )
 def test_what_is_no_entry_or_no_loss_is_bad_input(arguments, message):
+    result = invoke("check", *arguments)
+    assert result.exit_code == 2 and message in result.stderr
+
+
+def test_the_rules_are_listed_for_people_and_programs():
+    rules = json.loads(invoke("check", "--rules", "--json").stdout)
+    lines = invoke("check", "--rules").stdout.splitlines()
+    assert [rule["id"] for rule in rules] == [line.split()[0] for line in lines] == list(RULES)
+    assert all(rule["mend"] and rule["severity"] in ("error", "warning") for rule in rules)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--rules", "template_torch"), "PATH|NAME has no effect with --rules; leave one of them out"),
+        (("--rules", "--loss", "ctc"), "--loss has no effect with --rules"),
+        ((), "Missing argument PATH|NAME"),
+    ],
+)
+def test_either_the_rules_or_an_entry_is_asked_for(arguments, message):
     result = invoke("check", *arguments)
     assert result.exit_code == 2 and message in result.stderr
 
