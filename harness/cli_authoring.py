@@ -37,8 +37,8 @@ _OF_THE_SEARCH = ("algorithms", "search_space", "framework", "points", "horizon"
 @click.argument("workload")
 @click.option("--variant", "variants", multiple=True, help="Default: the base and every variant.")
 @click.option("--algorithm", "-a", "algorithms", multiple=True, help="Entries to search. Default: three standard ones.")
-@click.option("--search-space", type=FILE, help="JSON or YAML file in place of the algorithms' own and their defaults; "
-              "a list of one point is rerun, not searched.")  # fmt: skip
+@click.option("--search-space", type=FILE, help="JSON or YAML file in place of the algorithms' own and their defaults, "
+              "which fill in what it leaves out; a list of one point is rerun, not searched.")  # fmt: skip
 @click.option("--framework", type=click.Choice(["torch", "jax"]), default="torch", show_default=True)
 @click.option("--points", type=click.IntRange(0), default=6, show_default=True,
               help="Search points per algorithm, beside its defaults; 0: these alone.")  # fmt: skip

@@ -81,9 +81,9 @@ def set_targets(
 ) -> dict[str, dict[str, Any]]:
     """Runs the procedure for variants of a workload; returns, by variant, the targets and the runs behind them.
 
-    A ``search_space`` file replaces the algorithms' own, and their defaults; one that lists a single point is rerun and
-    not searched. Finished runs in ``out`` are not repeated. With ``write`` the result is merged into the workload's
-    ``targets.json``.
+    A ``search_space`` file replaces the algorithms' own, and their defaults, which then only fill in what it leaves
+    out; one that lists a single point is rerun and not searched. Finished runs in ``out`` are not repeated. With
+    ``write`` the result is merged into the workload's ``targets.json``.
 
     Raises:
       UsageError: an unknown name, or an algorithm without search space or without a version in that framework.
@@ -206,8 +206,9 @@ def _candidates(
         if entry.search_space is None:
             raise UsageError(f"{entry.name} has no search space; choose algorithms that have one with --algorithm")
         drawn = sample(entry.search_space, points, derive(seed=seed, algorithm=entry.name))
-        defaults = default_point(entry) if search_space is None else {}
-        found += [(entry, point) for point in (*drawn, defaults) if point]
+        defaults = default_point(entry)
+        tried = [*drawn, defaults] if search_space is None else [{**defaults, **point} for point in drawn]
+        found += [(entry, point) for point in tried if point]
     if not found:
         why = "these algorithms have no defaults" if search_space is None else "--search-space replaces their defaults"
         raise UsageError(f"nothing to run: {why}; give --points 1 or more")

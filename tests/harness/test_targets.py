@@ -3,10 +3,11 @@ import statistics
 
 import pytest
 
+from harness.entry import default_point
 from harness.errors import UsageError
 from harness.resampling import Resampling, parse_plan
 from harness.spec import Metric, Target, WorkloadError, target_records, targets_path
-from harness.targets import set_resampled_targets, set_targets
+from harness.targets import _candidates, set_resampled_targets, set_targets
 from harness.workloads import make_workload, workload_class, workload_names
 from results.store import find_trials, read_evaluations, read_trial
 
@@ -75,8 +76,8 @@ def test_a_given_point_is_rerun_and_not_searched(tmp_path, recorded, data_dir):
     with pytest.raises(UsageError, match="nothing to run: --search-space replaces their defaults; give --points 1"):
         set_targets("mnist", variants=("base",), out=tmp_path / "runs", **options, points=0)
     (tmp_path / "point.json").write_text('[{"learning_rate": 0.05}]')
-    with pytest.raises(UsageError, match=r"point\.json: \$one_minus_momentum is defined neither"):
-        set_targets("mnist", variants=("base",), out=tmp_path / "runs", **options)
+    ((entry, completed),) = _candidates(["nesterov_cosine"], "torch", 1, 0, tmp_path / "point.json")
+    assert completed == {**default_point(entry), "learning_rate": 0.05}, "the record says all that the runs were given"
 
 
 def test_targets_of_another_direction_are_refused(recorded, monkeypatch):
