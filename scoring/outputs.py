@@ -92,7 +92,7 @@ def markdown(board: Scoreboard) -> str:
     """The leaderboard for a README, with intervals and tie groups, and the times below it."""
     medians, layout = board.field.medians(), board.field.layout
     lines = [f"**{board.verdict}**", "", words.caption(board) + ". " + words.tie_note(board), ""]
-    lines += _markdown_table(words.LEADERBOARD_COLUMNS, map(words.leaderboard_row, board.entries))
+    lines += _markdown_table(words.LEADERBOARD_COLUMNS, words.leaderboard_rows(board))
     lines += ["", f"Median {'steps' if board.unit == 'steps' else 'time'} to target:", ""]
     lines += _markdown_table(
         ("submission", *layout.base, *(f"{name} (held out)" for name in layout.held_out)),

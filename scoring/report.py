@@ -104,7 +104,7 @@ def _leaderboard(board: Scoreboard) -> str:
         kinds = ["name" if name == "submission" else "number" if name in numeric else "" for name in names]
         return [cell(cells[i], kind) for i, kind in zip(shown, kinds, strict=True)]
 
-    ranked = table(names, (row(words.leaderboard_row(entry)) for entry in board.entries), "scores", numeric)
+    ranked = table(names, map(row, words.leaderboard_rows(board)), "scores", numeric)
     return ranked + f'<p class="muted">{text(words.tie_note(board))}</p>'
 
 

@@ -106,6 +106,11 @@ class Scoreboard:
         return [self.field.submissions.index(entry.submission) for entry in self.entries]
 
     @property
+    def ranked(self) -> bool:
+        """Whether any score is above 0; else all share a first rank that means nothing."""
+        return self.entries[0].score > 0
+
+    @property
     def unit(self) -> str:
         return "steps" if self.field.clock == "steps" else "s"
 
@@ -332,7 +337,10 @@ def verdict(names: Sequence[str], scores: Sequence[float], p_best: Sequence[floa
       n_studies: studies per cell.
     """
     if max(scores) <= 0:
-        return "No submission reached a target; there is nothing to rank."
+        return (
+            "No submission's median run reached a target that counts, so every score is 0: there is nothing to rank, "
+            "though single runs may have reached one."
+        )
     if len(names) == 1:
         return f"Only {names[0]} was scored; there is nothing to compare it with."
     if p_best is None:

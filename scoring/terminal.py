@@ -26,8 +26,7 @@ def print_scoreboard(board: Scoreboard, console: Console) -> None:
     for i in shown:
         name = words.LEADERBOARD_COLUMNS[i]
         leaderboard.add_column(name, justify="right" if name in RIGHT else "left", no_wrap=name == "submission")
-    for entry in board.entries:
-        row = words.leaderboard_row(entry)
+    for row in words.leaderboard_rows(board):
         leaderboard.add_row(*(Text(row[i]) for i in shown))
     console.print(leaderboard)
     console.print(Text(words.tie_note(board), style="dim"))

@@ -66,10 +66,14 @@ def shown_columns(board: Scoreboard) -> list[int]:
     return [i for i in range(len(LEADERBOARD_COLUMNS)) if i not in without]
 
 
-def leaderboard_row(entry: Entry) -> tuple[str, ...]:
-    """Cells of :data:`LEADERBOARD_COLUMNS`."""
+def leaderboard_rows(board: Scoreboard) -> list[tuple[str, ...]]:
+    """Cells of :data:`LEADERBOARD_COLUMNS`, best entry first; no ranks where there is nothing to rank."""
+    return [_leaderboard_row(entry, str(entry.rank) if board.ranked else NOTHING) for entry in board.entries]
+
+
+def _leaderboard_row(entry: Entry, rank: str) -> tuple[str, ...]:
     return (
-        str(entry.rank),
+        rank,
         entry.group or NOTHING,
         entry.submission,
         f"{entry.score:.4f}",

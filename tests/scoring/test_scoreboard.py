@@ -8,7 +8,7 @@ from rich.console import Console
 
 from results.evaluations import Goal
 from results.synthetic import write_logs, write_runs
-from scoring import api
+from scoring import api, words
 from scoring.bootstrap import resampled_medians
 from scoring.errors import ScoringError
 from scoring.scoreboard import group_letters, tie_groups, verdict
@@ -61,6 +61,12 @@ def test_one_workload_says_nothing_about_others(tmp_path):
     assert pair["resolved"] and pair["p_hierarchical"] is None
 
 
+def test_where_only_single_runs_reached_a_target_nothing_is_ranked(tmp_path):
+    made = board(tmp_path, {"A": {"u": [[8.2], [INF], [INF]]}, "B": {"u": [[INF]] * 3}})
+    assert made.verdict.startswith("No submission's median run reached a target that counts")
+    assert [row[0] for row in words.leaderboard_rows(made)] == ["–", "–"]
+
+
 def test_equal_scores_share_a_rank(tmp_path):
     made = board(tmp_path, {"A": {"u": FAST}, "B": {"u": FAST}, "C": {"u": SLOW}}, draws=0)
     assert [entry.rank for entry in made.entries] == [1, 1, 3]
@@ -71,7 +77,7 @@ def test_equal_scores_share_a_rank(tmp_path):
     "names, scores, p_best, studies, start",
     [
         (["A"], [0.5], [1.0], 3, "Only A was scored"),
-        (["A", "B"], [0.0, 0.0], [0.5, 0.5], 3, "No submission reached a target"),
+        (["A", "B"], [0.0, 0.0], [0.5, 0.5], 3, "No submission's median run reached a target"),
         (["A", "B"], [0.9, 0.5], [0.95, 0.05], 3, "A is fastest"),
         (["A", "B", "C"], [0.9, 0.8, 0.1], [0.6, 0.4, 0.0], 3, "Tied at the top: A (60%), B (40%);"),
         (["A", "B"], [0.9, 0.9], None, 1, "A and B scored highest, but 1 study cannot"),
