@@ -63,9 +63,10 @@ def timeline_command(trial: Path, out: Path | None) -> None:
 @click.argument("directories", nargs=-1, required=True, type=FOLDER)
 @_reading_options
 @click.option("--reference", metavar="SUBMISSION", help="Also score against this submission alone.")
-@click.option("--draws", type=click.IntRange(0), help="Bootstrap draws; 0 for no intervals.")
+@click.option("--draws", type=click.IntRange(0), help="Bootstrap draws; 0 for no intervals. Default: 20,000.")
 @click.option("--strict", is_flag=True, help="Turn every listed irregularity into an error.")
-@click.option("--out", type=FOLDER, help="Also write scores.csv, time_to_target.csv, profile.csv, score.json there.")
+@click.option("--out", type=FOLDER, help="Also write scores.csv, time_to_target.csv, profile.csv, "
+              "leaderboard.md, score.json there.")  # fmt: skip
 @as_json_option
 def score_command(
     directories: Sequence[Path], out: Path | None, as_json: bool, draws: int | None, **options: Any

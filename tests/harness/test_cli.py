@@ -18,6 +18,8 @@ from click.testing import CliRunner
 from harness.cli import main
 from harness.spec import Target
 from results.store import find_trials, read_evaluations, read_trial, write_trial
+from results.synthetic import write_runs
+from scoring import api
 
 HEAVY = ("torch", "jax", "pandas", "scipy", "sklearn", "matplotlib")
 
@@ -40,6 +42,13 @@ def test_help_has_examples(verb):
     result = invoke(*([verb] if verb else []), "--help")
     assert result.exit_code == 0
     assert "Examples:" in result.stdout and "timetrial " in result.stdout
+
+
+def test_the_help_of_score_names_its_files_and_its_default(tmp_path):
+    text = " ".join(invoke("score", "--help").stdout.split())
+    assert f"0 for no intervals. Default: {api.DEFAULT_DRAWS:,}." in text
+    made = api.score([write_runs(tmp_path / "runs", {"A": {"u": [[1.0]]}})], draws=0)
+    assert [path.name for path in api.write_outputs(made, tmp_path / "out") if path.name not in text] == []
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["list", "workloads"], ["list", "submissions"], ["list", "suites"]])
