@@ -1,5 +1,6 @@
 import dataclasses
 import re
+from pathlib import Path
 
 import pytest
 
@@ -8,7 +9,7 @@ from harness.launch import DEFAULT_LIMITS, most_jobs, trial_slots
 from harness.machine import usable_cores, whole_cores
 from harness.plan import Status, other_records, plan_status, plan_trials, price
 from harness.spec import BASE, Target
-from harness.suite import Request, load_suite, requests_of, suite_names, workloads_of
+from harness.suite import Request, Suite, load_suite, requests_of, suite_names, workloads_of
 from harness.workloads import make_workload, split_name, workload_class, workload_names
 from results.record import StopReason, TrialRecord
 from results.store import write_trial
@@ -224,6 +225,14 @@ def test_the_held_out_variants_join_the_bases_and_one_draw_does_not_move_another
 def test_a_malformed_choice_of_workloads_is_told_with_file_and_line(tmp_path, workloads, message):
     with pytest.raises(UsageError, match=message):
         suite_of(tmp_path, workloads)
+
+
+def test_the_documentation_has_every_key_of_a_suite_and_an_example_that_plans(tmp_path):
+    section = (Path(__file__).parents[2] / "docs" / "harness.md").read_text().split("## Suites")[1].split("\n## ")[0]
+    assert [name for name in Suite.model_fields if f"\n| `{name}` |" not in section] == []
+    path, count = tmp_path / "mine.yaml", int(re.search(r"this one plans (\d+) trials", section)[1])
+    path.write_text(section.split("```yaml\n")[1].split("```")[0])
+    assert sum(len(plan_trials(request)) for request in requests_of(load_suite(str(path)))) == count
 
 
 def test_suites_are_checked_with_file_and_line(tmp_path):
