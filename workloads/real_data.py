@@ -168,6 +168,15 @@ def file_problems(path: Path, remedy: str, at_least: int = 1, exactly: int | Non
     return []
 
 
+def problem_in(look: Callable[[], object]) -> list[Problem]:
+    """The problem that a look at data meets; empty when it meets none."""
+    try:
+        look()
+    except DataError as error:
+        return [error.problem]
+    return []
+
+
 def checksum(path: Path, algorithm: str = "sha256") -> str:
     """Hexadecimal digest of a file, read in pieces."""
     with path.open("rb") as file:

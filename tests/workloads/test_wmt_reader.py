@@ -11,12 +11,14 @@ import pytest
 import sentencepiece
 
 from harness.spec import EvalBatch, WorkloadError
+from workloads.real_data import DataError
 from workloads.wmt import reader
 from workloads.wmt.packing import SIDES
 from workloads.wmt.text import sentences
 from workloads.wmt.workload import WORKLOAD
 
 PIECES, LENGTH = 90, 24
+WHOLE_TEST_PAIRS = reader._TEST_PAIRS
 TRAIN, NEWS = 400, {"newstest2013": 7, "newstest2014": 5}
 GERMAN = "der Hund sieht eine Katze und geht über die Straße nach Hause während es regnet"
 ENGLISH = "the dog sees a cat and walks home across the road while it rains"
@@ -60,6 +62,13 @@ def write_raw(folder):
     for seed, (name, count) in enumerate(NEWS.items(), start=1):
         write_lines(folder, name, texts(seed, count))
     return train
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_test_sets():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reader, "_TEST_PAIRS", {"validation": 7, "test": 5})
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -238,6 +247,12 @@ DAMAGE = [
 ]
 
 
+def test_what_is_wrong_with_the_text_is_told_also_where_the_vocabulary_is_being_trained(raw):
+    drop_a_line(raw / "train.en")
+    with pytest.raises(DataError, match=r"^\S*train.en: ends after 399 sentences, train.de goes on; unpack the WMT"):
+        reader.prepare(raw, PIECES, LENGTH)
+
+
 @pytest.mark.parametrize(("file", "damage", "match"), DAMAGE, ids=[case[2][:40] for case in DAMAGE])
 def test_damage_is_named_and_nothing_half_made_stays(raw, file, damage, match):
     damage(raw / file)
@@ -260,6 +275,23 @@ def test_a_segment_that_is_cut_off_is_named(tmp_path):
 def test_raw_data_without_preparation_is_a_problem_with_the_remedy(raw):
     (problem,) = reader.check(raw)
     assert "timetrial data prepare wmt" in problem.remedy
+
+
+def test_every_problem_of_raw_data_is_listed_and_test_sets_are_counted(raw):
+    write_lines(raw, "newstest2013", texts(1, 1))
+    drop_a_line(raw / "newstest2014.en")
+    (raw / "train.en").unlink()
+    told = [f"{problem.file.name} {problem.what}" for problem in reader.check(raw)]
+    assert told == [
+        "train.en is missing",
+        "newstest2013.de has 1 pairs with newstest2013.en instead of 7",
+        "newstest2014.en ends after 4 sentences, newstest2014.de goes on",
+    ]
+
+
+def test_the_test_sets_are_counted_by_what_the_full_scale_expects():
+    expected = {split: WORKLOAD.settings["full"].splits[split] for split in ("validation", "test")}
+    assert expected == WHOLE_TEST_PAIRS
 
 
 def test_prepared_files_that_are_cut_short_are_named(raw):

@@ -20,7 +20,7 @@ import numpy as np
 
 from harness.spec import Settings
 from workloads.cache import new_folder
-from workloads.real_data import DataSource, Lazy, Problem, file_problems, lazily, log
+from workloads.real_data import DataSource, Lazy, Problem, file_problems, lazily, log, problem_in
 from workloads.wmt.packing import SIDES, padded, rows_of
 from workloads.wmt.text import REMEDY, Pair, pairs
 from workloads.wmt.vocabulary import Vocabulary, trained
@@ -46,6 +46,8 @@ _CHARACTERS = 10_000_000
 """Of text from which the vocabulary is trained."""
 _TESTS = {"validation": ("newstest2013", ("newstest2013-src.de", "newstest2013-ref.en")),
           "test": ("newstest2014", ("newstest2014-deen-src.de", "newstest2014-deen-ref.en"))}  # fmt: skip
+_TEST_PAIRS = {"validation": 3_000, "test": 3_003}
+"""Pairs of the test sets, which are small enough to be counted in every check."""
 _MODEL, _MANIFEST = "sentencepiece.model", "manifest.json"
 _CHUNK = 50_000
 """Pairs encoded or moved at a time."""
@@ -57,8 +59,7 @@ Files = tuple[Path, Path]
 def check(folder: Path) -> list[Problem]:
     prepared = folder / PREPARED
     if not prepared.is_dir():
-        missing = [p for split in ("train", *_TESTS) for pair in _files(folder, split) for p in _raw_problems(pair)]
-        return missing or [Problem(prepared, "is missing", "run `timetrial data prepare wmt`")]
+        return _raw_problems(folder) or [Problem(prepared, "is missing", "run `timetrial data prepare wmt`")]
     again = f"delete {prepared}, and run `timetrial data prepare wmt` again"
     try:
         files = json.loads((prepared / _MANIFEST).read_text())["files"]
@@ -115,9 +116,9 @@ def prepare(folder: Path, vocabulary: int = VOCABULARY, length: int = LENGTH, ch
     """
     if (folder / PREPARED).is_dir():
         return
-    files = {split: _files(folder, split) for split in ("train", *_TESTS)}
-    for problem in (p for found in files.values() for pair in found for p in _raw_problems(pair)):
+    for problem in _raw_problems(folder):
         raise problem.error()
+    files = {split: _files(folder, split) for split in ("train", *_TESTS)}
     with new_folder(folder / PREPARED) as made:
         given = folder / _MODEL
         model = given.read_bytes() if given.exists() else _train_vocabulary(files["train"], vocabulary, characters)
@@ -149,9 +150,23 @@ def _files(folder: Path, split: str) -> list[Files]:
     return [(folder / f"{plain}.de", folder / f"{plain}.en")]
 
 
-def _raw_problems(pair: Files) -> Iterator[Problem]:
-    for path in pair:
-        yield from file_problems(path, REMEDY)
+def _raw_problems(folder: Path) -> list[Problem]:
+    """Of what ``prepare`` reads: files that are missing or empty, and test sets that are damaged or not whole."""
+    found = [p for files in _files(folder, "train") for path in files for p in file_problems(path, REMEDY)]
+    return found + [p for split in _TESTS for p in _test_problems(_files(folder, split)[0], _TEST_PAIRS[split])]
+
+
+def _test_problems(files: Files, expected: int) -> list[Problem]:
+    if missing := [p for path in files for p in file_problems(path, REMEDY)]:
+        return missing
+
+    def count() -> None:
+        found = sum(1 for _ in _whole([files]))
+        if found != expected:
+            what = f"has {found:,} pairs with {files[1].name} instead of {expected:,}"
+            raise Problem(files[0], what, REMEDY).error()
+
+    return problem_in(count)
 
 
 def _whole(files: Sequence[Files]) -> Iterator[Pair]:

@@ -19,14 +19,17 @@ def trained(texts: Iterable[str], size: int, made_from: Path) -> bytes:
     """A serialised model of ``size`` pieces, with this workload's ids of padding, unknown words and sentence ends.
 
     Raises:
-      WorkloadError: the text is too short for so many pieces.
+      WorkloadError: the text is too short for so many pieces; and whatever drawing ``texts`` raises.
     """
     import sentencepiece
 
     model = io.BytesIO()
+    sentences = list(
+        texts
+    )  # What is wrong with the files is to be told here; the library wraps it in an error of its own.
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(texts),
+            sentence_iterator=iter(sentences),
             model_writer=model,
             model_type="unigram",
             vocab_size=size,
