@@ -232,6 +232,7 @@ def test_parquet_without_text_is_told(folder):
 @pytest.mark.parametrize("file", ["vocab.json", "merges.txt"])
 def test_damaged_byte_pairs_are_told(folder, file):
     (folder / file).write_text('{"half": ')
+    assert [problem.file.name for problem in reader.check(folder) if "do not fit" in problem.what] == ["vocab.json"]
     with pytest.raises(DataError, match="vocab.json: vocab.json and merges.txt do not fit together"):
         reader.prepare(folder)
 
@@ -255,8 +256,8 @@ def test_other_byte_pairs_and_other_sources_than_encoded_are_noticed(folder, doc
     assert [p.what for p in reader.check(folder)] == ["has changed since it was encoded"]
     with pytest.raises(DataError, match="001_0: was made from another file or is damaged; delete it, and run"):
         reader.prepare(folder)
-    with (folder / "merges.txt").open("a") as file:
-        file.write("\n")
+    merges = (folder / "merges.txt").read_text().splitlines()
+    (folder / "merges.txt").write_text("\n".join(merges[:-1]) + "\n")
     assert len(reader.check(folder)) == 3
 
 

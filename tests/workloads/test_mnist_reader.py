@@ -92,6 +92,14 @@ def test_a_missing_or_damaged_file_is_named_with_the_remedy(folder, file, damage
     assert "download this file of MNIST again" in str(caught.value)
 
 
+def test_every_bad_file_is_listed(folder):
+    for file in FILES:
+        (folder / f"{file}.gz").write_bytes(b"<html>")
+    problems = reader.check(folder)
+    assert [problem.file.name for problem in problems] == [f"{file}.gz" for file in FILES]
+    assert all("not a whole gzip file" in problem.what for problem in problems)
+
+
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [

@@ -9,7 +9,7 @@ import pytest
 
 from harness.spec import WorkloadError
 from workloads.ogbg.graphs import PADDING
-from workloads.ogbg.reader import read
+from workloads.ogbg.reader import check, read
 from workloads.ogbg.workload import WORKLOAD
 
 TASKS = 128
@@ -110,6 +110,12 @@ def test_a_missing_or_damaged_file_is_named_with_the_remedy(folder, table, damag
         read(folder)
     assert str(path) in str(caught.value)
     assert "download ogbg-molpcba" in str(caught.value)
+
+
+def test_every_file_that_is_not_gzipped_is_listed(folder):
+    for table in ALL:
+        (folder / f"{table}.csv.gz").write_bytes(b"<html>")
+    assert [problem.file for problem in check(folder)] == [folder / f"{table}.csv.gz" for table in ALL]
 
 
 @pytest.mark.parametrize(

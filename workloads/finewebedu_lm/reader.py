@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy as np
 
 from harness.spec import Settings
 from workloads.cache import new_folder
-from workloads.real_data import DataError, DataSource, Lazy, Problem, checksum, file_problems, lazily, log
+from workloads.real_data import DataError, DataSource, Lazy, Problem, checksum, file_problems, lazily, log, problem_in
 
 SOURCE = DataSource(
     summary="FineWeb-Edu's sample-10BT, 9.7 million web documents as parquet, and GPT-2's vocab.json and merges.txt",
@@ -41,6 +42,7 @@ _TOKENIZER = ("vocab.json", "merges.txt")
 
 def check(folder: Path) -> list[Problem]:
     problems = [p for name in _TOKENIZER for p in file_problems(folder / name, "download it, see where above")]
+    problems = problems or problem_in(functools.partial(_encoder, folder))
     sources = _parquet(folder)
     if not sources:
         problems.append(Problem(folder, "holds no parquet file", f"get {SOURCE.summary}"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import struct
 import zlib
@@ -12,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 
 from harness.spec import Settings
-from workloads.real_data import DataSource, Problem, file_problems
+from workloads.real_data import DataSource, Problem, file_problems, problem_in
 
 SOURCE = DataSource(
     summary="MNIST, 70,000 handwritten digits as four idx files",
@@ -29,7 +30,7 @@ _UNSIGNED_BYTES = 8
 
 def check(folder: Path) -> list[Problem]:
     files = (path(folder, part, kind) for part in ("train", "t10k") for kind in ("images", "labels"))
-    return [problem for file in files for problem in file_problems(file, _REMEDY)]
+    return [p for file in files for p in file_problems(file, _REMEDY) or problem_in(functools.partial(_header, file))]
 
 
 def sizes(folder: Path, settings: Settings) -> dict[str, int]:
