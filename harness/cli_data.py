@@ -115,7 +115,7 @@ def _line(status: DataStatus) -> str:
     elif status.source is None:
         verdict = "real data cannot be read yet"
     else:
-        verdict = f"not ready: {status.problems[0].file.name} {status.problems[0].what}"
+        verdict = f"not ready: {status.problems[0].file.name}: {status.problems[0].what}"
         verdict += f" (and {len(status.problems) - 1} more)" if len(status.problems) > 1 else ""
     return f"{status.workload:24}{verdict}"
 

@@ -97,6 +97,7 @@ def test_without_a_name_every_workload_is_listed_and_nothing_fails(tmp_path):
     result = invoke("status", "--data-dir", tmp_path)
     assert result.exit_code == 0
     assert [line.split()[0] for line in result.stdout.splitlines()] == list(workload_names())
+    assert "not ready: mnist: there is no such folder" in result.stdout
     assert not any(status.ready for status in all_data_status(tmp_path))
     assert len(json.loads(invoke("status", "--data-dir", tmp_path, "--json").stdout)) == len(workload_names())
 
