@@ -163,9 +163,10 @@ def trial_slots(jobs: int, threads: int, gpus: Sequence[Gpu] = ()) -> list[Slot]
     if jobs < 1 or threads < 1:
         raise UsageError(f"--jobs and --threads must be at least 1, found {jobs} and {threads}")
     if jobs * threads > len(cores):
+        remedy = f"--jobs {len(cores) // threads}" if threads <= len(cores) else f"--threads {len(cores)} or fewer"
         raise UsageError(
-            f"{jobs} jobs of {threads} threads need {jobs * threads} cores, this machine has {len(cores)}: trials "
-            f"would disturb each other's clocks; use --jobs {max(1, len(cores) // threads)}"
+            f"{jobs} job{'s' * (jobs > 1)} of {threads} threads need{'s' * (jobs == 1)} {jobs * threads} cores, this "
+            f"machine has {len(cores)}: threads would disturb each other's clocks; use {remedy}"
         )
     if gpus and jobs > len(gpus):
         raise UsageError(
