@@ -168,7 +168,10 @@ def check(
     design = DESIGNS[test]
     name = response or design.responses[0]
     if name not in design.responses:
-        raise ScoringError(f"{test} cannot compare {name!r}; it knows: {', '.join(design.responses)}")
+        remedy = "leave --response out, it has one of its own"
+        if len(design.responses) > 1:
+            remedy = f"it knows: {', '.join(design.responses)}"
+        raise ScoringError(f"{test} cannot compare {name!r}; {remedy}")
     if len(submissions) < design.least:
         raise ScoringError(f"{test} needs at least {design.least} submissions, there are {len(submissions)}")
     if design.over_workloads(len(workloads)):

@@ -192,6 +192,7 @@ def test_the_metric_keeps_its_direction():
         ({}, {"plan": "kfold-10"}, "plan kfold-10: the 5x2cv tests need the plan 5x2cv"),
         ({}, {"test": "anova"}, "no test 'anova'; there is: 5x2cv-f"),
         ({}, {"test": "log-rank", "response": "metric"}, "log-rank cannot compare 'metric'; it knows: log-time, steps"),
+        ({}, {"test": "mcnemar", "response": "steps"}, "mcnemar cannot compare 'steps'; leave --response out"),
         ({}, {"test": "permutation"}, "plan 5x2cv: permutation needs independent studies; use a holdout-N plan"),
         ({}, {"test": "corrected-t", "test_train_ratio": 0.0}, "plan 5x2cv: corrected-t needs a plan that resamples"),
         ({}, {"margin": 0.9}, "margin 0.9: write it as a ratio above 1"),
