@@ -287,13 +287,22 @@ def run_command(
         click.echo(json.dumps(summaries, indent=1))
     measured, failed = (sum(summary[name] for summary in summaries) for name in ("measured", "failed"))
     if not measured:
-        _say(f"error: nothing was measured: {failed} trials failed; their records say why (trial.json, stop_detail)")
+        over = sum(summary["planned"] for summary in summaries) - failed
+        _say("error: nothing was measured: " + "; ".join(_why_nothing(failed, over)))
         sys.exit(EXIT_NOTHING_MEASURED)
     if failed:
         _say(f"{failed} trials failed; their records say why, and --retry-failed runs them again")
         sys.exit(EXIT_TRIALS_FAILED)
     if unscored:
         sys.exit(EXIT_BAD_INPUT)
+
+
+def _why_nothing(failed: int, over: int) -> Iterator[str]:
+    """Reasons why no trial has an evaluation: failures, and budgets that were over before; nothing else ends one."""
+    if failed:
+        yield f"{failed} trials failed, and their records say why (trial.json, stop_detail)"
+    if over:
+        yield f"the budget was over before the first evaluation in {over} trials, give a longer --budget"
 
 
 def _run_with_chaos(options: Mapping[str, Any], limits: Limits, seed: int, every_sec: float, as_json: bool) -> None:

@@ -15,7 +15,7 @@ import psutil
 import pytest
 from click.testing import CliRunner
 
-from harness.cli import main
+from harness.cli import _why_nothing, main
 from harness.spec import Target
 from results.store import find_trials, read_evaluations, read_trial, write_trial
 from results.synthetic import write_runs
@@ -268,9 +268,20 @@ def test_a_run_that_measured_nothing_or_failed_in_part_says_so(tmp_path, write_e
     bad = write_entry("bad", replace={"optimizer.step()": "raise RuntimeError('boom')"})
     arguments = ["run", "-s", bad, "-w", "mnist", "--studies", 1, "--out", tmp_path / "out", "--jobs", 1]
     result = invoke(*arguments)
-    assert result.exit_code == 3 and "nothing was measured" in result.stderr
+    assert result.exit_code == 3 and "nothing was measured: 1 trials failed, and their records" in result.stderr
     result = invoke(*arguments, "-s", write_entry("good"))
     assert result.exit_code == 4 and "1 trials failed" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("failed", "over", "reasons"),
+    [
+        (0, 2, ["the budget was over before the first evaluation in 2 trials, give a longer --budget"]),
+        (1, 0, ["1 trials failed, and their records say why (trial.json, stop_detail)"]),
+    ],
+)
+def test_why_nothing_was_measured(failed, over, reasons):
+    assert list(_why_nothing(failed, over)) == reasons
 
 
 COMMAND_WITH_CTRL_C = """
