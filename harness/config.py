@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import pydantic
 import yaml
@@ -117,7 +117,8 @@ def validate(document: Document, model: type[Model]) -> Model:
       ConfigError: names every key that is missing, unknown or of the wrong type, with its line.
     """
     if not isinstance(document.data, Mapping):
-        raise document.error((), f"expected keys and values, found {type(document.data).__name__}")
+        found = _FOUND.get(type(document.data), f"{document.data!r}")
+        raise document.error((), f"expected keys and values, such as name: x; found {found}")
     try:
         return model.model_validate(document.data)
     except pydantic.ValidationError as error:
@@ -125,10 +126,40 @@ def validate(document: Document, model: type[Model]) -> Model:
         raise ConfigError("\n".join(problems)) from None
 
 
+_FOUND: Mapping[type, str] = {type(None): "nothing: the file is empty", list: "a list"}
+"""Words for what a document is, where it is no mapping."""
+
+
 def _describe(document: Document, model: type[pydantic.BaseModel], problem: Any) -> str:
-    key: KeyPath = tuple(problem["loc"])
+    key = _key_of(document.data, problem["loc"])
     if problem["type"] == "extra_forbidden":
-        return document.describe(key, f"unknown key; {suggestion(str(key[-1]), model.model_fields)}")
+        return document.describe(key, f"unknown key; {suggestion(str(key[-1]), _model_at(model, key).model_fields)}")
     if problem["type"] == "missing":
-        return document.describe(key, "is missing; add it")
+        return document.describe((*key, problem["loc"][-1]), "is missing; add it")
+    if problem["type"] == "model_type":
+        return document.describe(key, f"expected keys and values (found {problem['input']!r})")
     return document.describe(key, f"{problem['msg'].removeprefix('Value error, ')} (found {problem['input']!r})")
+
+
+def _key_of(data: Any, location: KeyPath) -> KeyPath:
+    """The part of a location that the data have: pydantic's also names the branches of unions."""
+    key: KeyPath = ()
+    for part in location:
+        if part in data if isinstance(data, Mapping) else isinstance(data, list) and isinstance(part, int):
+            key, data = (*key, part), data[part]
+    return key
+
+
+def _model_at(model: type[pydantic.BaseModel], key: KeyPath) -> type[pydantic.BaseModel]:
+    """The model whose field the key's last part should be."""
+    for part in key[:-1]:
+        if isinstance(part, str):
+            model = next(_models_in(model.model_fields[part].annotation), model)
+    return model
+
+
+def _models_in(annotation: Any) -> Iterator[type[pydantic.BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models_in(inner)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import pydantic
 
@@ -59,6 +59,16 @@ class Request:
     target_required: bool = True
 
 
+Count = Annotated[int, pydantic.Field(strict=True, ge=1)]
+Seed = Annotated[int, pydantic.Field(strict=True, ge=0)]
+Item = TypeVar("Item")
+AllOr = Annotated[
+    Annotated[Literal["all"], pydantic.Tag("all")] | Annotated[list[Item], pydantic.Tag("list")],
+    pydantic.Discriminator(lambda value: "all" if isinstance(value, str) else "list"),
+]
+"""``all``, or a list; what is wrong is told of the one that was meant."""
+
+
 class _SubmissionItem(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid")
     name: str
@@ -67,7 +77,7 @@ class _SubmissionItem(pydantic.BaseModel):
 
 class _HeldOut(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid")
-    seed: int = pydantic.Field(ge=0)
+    seed: Seed
 
 
 class _Workloads(pydantic.BaseModel):
@@ -75,7 +85,7 @@ class _Workloads(pydantic.BaseModel):
     (of every workload where no ``base`` is given), drawn by the seed; without ``base``, the drawn variants alone."""
 
     model_config = pydantic.ConfigDict(extra="forbid")
-    base: Literal["all"] | list[str] = []
+    base: AllOr[str] = []
     held_out: _HeldOut | None = None
 
     @pydantic.model_validator(mode="after")
@@ -95,16 +105,23 @@ class Suite(pydantic.BaseModel):
     scale: Scale = "mini"
     rulesets: list[RulesetName] = pydantic.Field(min_length=1)
     track: Literal["algoperf", "initializers", "finetuning", "open"] = "algoperf"
-    studies: int = pydantic.Field(default=3, ge=1)
-    trials: int = pydantic.Field(default=5, ge=1)
-    seed: int = pydantic.Field(default=0, ge=0)
+    studies: Count = 3
+    trials: Count = 5
+    seed: Seed = 0
     workloads: _Workloads
-    submissions: Literal["all"] | list[str | _SubmissionItem]
+    submissions: AllOr[_SubmissionItem]
 
     @pydantic.field_validator("workloads", mode="before")
     @classmethod
     def _base_alone(cls, value: Any) -> Any:
         return {"base": value} if isinstance(value, str | list) else value
+
+    @pydantic.field_validator("submissions", mode="before")
+    @classmethod
+    def _names_alone(cls, value: Any) -> Any:
+        return (
+            [{"name": item} if isinstance(item, str) else item for item in value] if isinstance(value, list) else value
+        )
 
 
 def suites_folder() -> Path:
@@ -122,6 +139,8 @@ def load_suite(reference: str) -> Suite:
       UsageError: there is no such suite, or it is malformed (file, line and key are named).
     """
     path = suites_folder() / f"{reference}.yaml" if reference in suite_names() else Path(reference)
+    if path.is_dir():
+        raise UsageError(f"{reference} is a folder; give a suite's file in it, or one of: {', '.join(suite_names())}")
     if not path.is_file():
         if path.suffix or "/" in reference:
             raise UsageError(
@@ -138,7 +157,7 @@ def _check_names(document: Document, suite: Suite) -> None:
     within = ("base",) if isinstance(document.data["workloads"], dict) else ()
     named: dict[tuple[str | int, ...], list[str]] = {
         ("workloads", *within): _listed(suite.workloads.base),
-        ("submissions",): [item if isinstance(item, str) else item.name for item in _listed(suite.submissions)],
+        ("submissions",): [item.name for item in _listed(suite.submissions)],
     }
     for key, names in named.items():
         for index, name in enumerate(names):
@@ -189,7 +208,7 @@ def requests_of(suite: Suite) -> list[Request]:
 def _submissions(suite: Suite, ruleset: RulesetName) -> Iterable[tuple[str, Framework | None]]:
     if isinstance(suite.submissions, list):
         for item in suite.submissions:
-            yield (item, None) if isinstance(item, str) else (item.name, item.framework)
+            yield item.name, item.framework
         return
     for name in entry_names():
         entry = find_entry(name)

@@ -68,7 +68,8 @@ def test_binary_files_are_refused(tmp_path):
         ("name: x\nstudiez: 3\n", r"file\.yaml:2: studiez: unknown key; did you mean 'studies'\?"),
         ("studies: 3\n", r"file\.yaml:1: name: is missing"),
         ("name: x\nstudies: many\n", r"file\.yaml:2: studies: .*integer.*'many'"),
-        ("- a\n", r"file\.yaml:1: expected keys and values, found list"),
+        ("", r"file\.yaml: expected keys and values, such as name: x; found nothing: the file is empty"),
+        ("- a\n", r"file\.yaml:1: expected keys and values, .*; found a list"),
     ],
 )
 def test_validation_names_file_line_and_key(tmp_path, text, message):

@@ -245,6 +245,34 @@ def test_suites_are_checked_with_file_and_line(tmp_path):
         load_suite(str(path))
     with pytest.raises(UsageError, match=r"unknown suite 'quik'; did you mean 'quick'"):
         load_suite("quik")
+    with pytest.raises(UsageError, match=r"is a folder; give a suite's file in it, or one of: full, "):
+        load_suite(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"submissions": "[nadamw_cosine, {name: lion_cosine, frame: jax}]"},
+         ["4: submissions.1.frame: unknown key; did you mean 'framework'? known: framework, name"]),
+        ({"submissions": "[nadamw_cosine, {framework: jax}]"}, ["4: submissions.1.name: is missing; add it"]),
+        ({"submissions": "[3]"}, ["4: submissions.0: expected keys and values (found 3)"]),
+        ({"submissions": "[{name: lion_cosine, framework: tf}]"},
+         ["4: submissions.0.framework: Input should be 'torch' or 'jax' (found 'tf')"]),
+        ({"submissions": "al"}, ["4: submissions: Input should be 'all' (found 'al')"]),
+        ({"workloads": "[mnist, 3]"}, ["3: workloads.1: Input should be a valid string (found 3)"]),
+        ({"workloads": "{held_out: {sed: 3}}"},
+         ["3: workloads.held_out.seed: is missing; add it",
+          "3: workloads.held_out.sed: unknown key; did you mean 'seed'? known: seed"]),
+        ({"seed": "true"}, ["5: seed: Input should be a valid integer (found True)"]),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_in_a_suite_is_told_in_its_own_words(tmp_path, changes, told):
+    content = {"name": "mine", "rulesets": "[external]", "workloads": "all", "submissions": "all", **changes}
+    path = tmp_path / "mine.yaml"
+    path.write_text("".join(f"{name}: {value}\n" for name, value in content.items()))
+    with pytest.raises(UsageError) as caught:
+        load_suite(str(path))
+    assert str(caught.value).splitlines() == [f"{path}:{line}" for line in told]
 
 
 def test_jobs_never_share_cores(monkeypatch):
