@@ -12,6 +12,7 @@ from rich.console import Console
 from harness.errors import UsageError
 from harness.launch import DEFAULT_LIMITS, Limits
 from harness.plan import PlannedTrial, plan_trials
+from harness.progress import replicate
 from harness.resampling import Fold, Plan
 from harness.run import run
 from harness.suite import Request
@@ -68,10 +69,7 @@ class Runner:
                 f"{summary.failed} of {summary.planned} trials in {self.out} failed, so that the samples are unequal; "
                 "their trial.json says why (stop_detail)"
             )
-        found = {
-            trial.key: read_run(trial_folder(self.out, trial.key), trial.key.fold or f"study {trial.key.study}")
-            for trial in planned
-        }
+        found = {trial.key: read_run(trial_folder(self.out, trial.key), replicate(trial.key)) for trial in planned}
         return on_one_machine(found, self.across_machines) if self.timed else found
 
 

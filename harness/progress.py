@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.table import Table
 
 from harness.running import RunningTrial
-from results.record import StopReason, TrialRecord
+from results.record import StopReason, TrialKey, TrialRecord
 
 
 def format_seconds(seconds: float) -> str:
@@ -23,10 +23,15 @@ def format_seconds(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def replicate(key: TrialKey) -> str:
+    """The repetition that a trial belongs to: a fold of a resampling plan, else a study."""
+    return key.fold or f"study {key.study}"
+
+
 def trial_line(record: TrialRecord) -> str:
     """One line on a finished trial: where, why it stopped, what it took."""
     key = record.spec.key
-    where = f"{key.submission}  {key.workload}/{key.framework}  study {key.study} trial {key.trial}"
+    where = f"{key.submission}  {key.workload}/{key.framework}  {replicate(key)} trial {key.trial}"
     if record.crossing is not None:
         return f"{where}: target reached in {format_seconds(record.crossing.wall)} ({record.crossing.steps} steps)"
     return f"{where}: {record.stop_reason.replace('_', ' ')} ({record.stop_detail})"
@@ -86,7 +91,7 @@ class Progress:
         table = Table(
             title=f"{self._done} of {self._total} trials, {spent} gone, about {left} left", title_justify="left"
         )
-        for name in ("submission", "workload", "study/trial", "phase", "step", "metric / target", "time / budget"):
+        for name in ("submission", "workload", "part, trial", "phase", "step", "metric / target", "time / budget"):
             table.add_column(name, justify="right" if name in ("step", "metric / target", "time / budget") else "left")
         for trial in running:
             spec = trial.task.spec
@@ -95,7 +100,7 @@ class Progress:
             table.add_row(
                 spec.key.submission,
                 f"{spec.key.workload}/{spec.key.framework}",
-                f"{spec.key.study}/{spec.key.trial}",
+                f"{replicate(spec.key)}, {spec.key.trial}",
                 trial.phase,
                 f"{trial.step}/{spec.step_hint}",
                 f"{spec.metric} {metric} / {target}",

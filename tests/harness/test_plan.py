@@ -8,6 +8,8 @@ from harness.errors import UsageError
 from harness.launch import DEFAULT_LIMITS, most_jobs, trial_slots
 from harness.machine import usable_cores, whole_cores
 from harness.plan import Status, other_records, plan_status, plan_trials, price
+from harness.progress import trial_line
+from harness.resampling import parse_plan
 from harness.spec import BASE, Target
 from harness.suite import Request, Suite, load_suite, requests_of, suite_names, workloads_of
 from harness.workloads import make_workload, split_name, workload_class, workload_names
@@ -45,6 +47,15 @@ def record_of(planned, **changes):
         started_at="2026-01-01T00:00:00+00:00",
     )
     return dataclasses.replace(record, **changes)
+
+
+def test_progress_names_the_fold_of_a_resampling_plan_else_the_study():
+    workload = make_workload("mnist", "mini")
+    request = dataclasses.replace(REQUEST, submissions=(("nesterov_cosine", "torch"),))
+    folds = dataclasses.replace(request, folds=tuple(parse_plan("5x2cv").folds_of(workload)[:2]))
+    told = [[trial_line(record_of(trial)).split(":")[0] for trial in plan_trials(r)] for r in (request, folds)]
+    where = "nesterov_cosine_torch  mnist/torch  "
+    assert told == [[f"{where}study {n} trial 1" for n in (1, 2)], [f"{where}5x2cv/r1f{n} trial 1" for n in (1, 2)]]
 
 
 def test_all_submissions_of_a_study_share_the_seed_and_take_turns():
