@@ -276,10 +276,13 @@ def run_command(
             race=race,
             anchors=anchors,
         )
-        summaries.append({"ruleset": request.ruleset, "out": str(out), **dataclasses.asdict(summary)})
+        told: dict[str, Any] = {"ruleset": request.ruleset, "out": str(out), **dataclasses.asdict(summary)}
+        summaries.append(told | {"scores": {}, "report": None})
         if summary.measured and not no_report:
             try:
-                score_and_report([out, *anchors], out / "report", quiet=as_json, across_machines=across_machines)
+                summaries[-1] |= score_and_report(
+                    [out, *anchors], out / "report", quiet=as_json, across_machines=across_machines
+                )
             except ScoringError as error:  # such as trials of two machine classes; what was run is recorded
                 _say(f"error: {out} was run, but has no leaderboard: {error}")
                 unscored = True

@@ -176,16 +176,19 @@ def run_roots(directories: Sequence[Path]) -> list[list[Path]]:
 
 def score_and_report(
     directories: Sequence[Path], folder: Path, quiet: bool = False, across_machines: bool = False
-) -> None:
-    """Writes the report and, unless ``quiet``, prints the leaderboard: the end of a run."""
+) -> dict[str, Any]:
+    """Writes the report and, unless ``quiet``, prints the leaderboard: the end of a run. Returns ``scores`` by
+    submission and the path of the ``report``."""
     from scoring import api
+    from scoring.outputs import SCOREBOARD_FILE
     from scoring.report import write_report
 
     page = write_report(directories, folder, across_machines=across_machines)
-    if quiet:
-        return
-    api.print_scoreboard(api.score(directories, across_machines=across_machines), table_console())
-    click.echo(f"report: {page}")
+    if not quiet:
+        api.print_scoreboard(api.score(directories, across_machines=across_machines), table_console())
+        click.echo(f"report: {page}")
+    scores = json.loads((folder / SCOREBOARD_FILE).read_text())["scores"]
+    return {"scores": scores, "report": str(page)}
 
 
 def _own_folder(out: Path, groups: Sequence[Sequence[Path]], group: Sequence[Path]) -> Path:

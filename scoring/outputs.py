@@ -17,6 +17,9 @@ from scoring.errors import ScoringError
 from scoring.profile import OFFICIAL_POINTS, TAU_MAX
 from scoring.scoreboard import Certainty, Scoreboard
 
+SCOREBOARD_FILE = "score.json"
+"""Everything about a scoreboard, as :meth:`Scoreboard.to_json` gives it."""
+
 
 def write(board: Scoreboard, folder: Path) -> list[Path]:
     """See :func:`scoring.api.write_outputs`."""
@@ -31,10 +34,10 @@ def write(board: Scoreboard, folder: Path) -> list[Path]:
             with (folder / name).open("w", newline="") as file:
                 csv.writer(file, lineterminator="\n").writerows(rows)
         (folder / "leaderboard.md").write_text(markdown(board))
-        write_json_atomically(folder / "score.json", board.to_json())
+        write_json_atomically(folder / SCOREBOARD_FILE, board.to_json())
     except (OSError, StoreError) as error:
         raise ScoringError(f"cannot write to {folder}: {error}; free space or choose another folder") from error
-    return [folder / name for name in (*tables, "leaderboard.md", "score.json")]
+    return [folder / name for name in (*tables, "leaderboard.md", SCOREBOARD_FILE)]
 
 
 def _score_rows(board: Scoreboard) -> Iterator[Sequence[Any]]:

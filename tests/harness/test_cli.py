@@ -212,6 +212,8 @@ def test_run_plan_score_and_report_work_together(tmp_path, write_entry, easy_tar
     after = json.loads(invoke("plan", *arguments, "--json").stdout)[0]
     assert after["counts"] == {"done": 2, "missing": 0, "stale": 0, "failed": 0, "damaged": 0, "raced": 0}
     again = json.loads(invoke("run", *arguments, "--jobs", 1, "--json").stdout)
+    scores, report = again[0].pop("scores"), again[0].pop("report")
+    assert set(scores) == {"adam", "adam_jax"} and report == str(out / "report" / "index.html")
     assert again[0] | {"out": ""} == {
         "ruleset": "self_tuning", "out": "", "planned": 2, "ran": 0, "already_done": 2, "measured": 2, "failed": 0,
         "raced": 0, "saved_at_most_sec": 0.0, "rerun": 0,
@@ -231,6 +233,7 @@ def test_run_plan_score_and_report_work_together(tmp_path, write_entry, easy_tar
     write_trial(out, elsewhere, read_evaluations(first))
     result = invoke("run", *arguments, "--jobs", 1, "--json")
     assert result.exit_code == 2 and json.loads(result.stdout)[0]["already_done"] == 2
+    assert json.loads(result.stdout)[0]["scores"] == {} and json.loads(result.stdout)[0]["report"] is None
     assert "was run, but has no leaderboard: trials of two machine classes" in result.stderr
     more = invoke("run", *arguments, "--studies", 2, "--jobs", 1)
     assert more.exit_code == 2 and "cpu is 'another' there" in more.stderr and "--across-machines" in more.stderr
