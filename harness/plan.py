@@ -27,7 +27,7 @@ from harness.task import TrialTask
 from harness.tuning import RULESETS, Ruleset, sample
 from harness.workloads import make_workload
 from results.record import StopReason, TrialKey, TrialRecord, TrialSpec
-from results.store import TRIAL_FILE, DamagedRecordError, find_trials, read_trial, trial_folder
+from results.store import DamagedRecordError, find_trials, read_trial, trial_folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -232,7 +232,7 @@ def plan_status(planned: Sequence[PlannedTrial], out: Path) -> list[PlannedStatu
 
 
 def _status(trial: PlannedTrial, folder: Path) -> PlannedStatus:
-    if not (folder / TRIAL_FILE).exists():
+    if not folder.is_dir():
         return PlannedStatus(trial, Status.MISSING)
     try:
         record = read_trial(folder)

@@ -11,6 +11,7 @@ from harness.plan import UNRECORDED, PlannedTrial, Status, other_records, plan_s
 from harness.progress import format_seconds
 from harness.reruns import due
 from harness.suite import Request
+from results.store import DamagedRecordError, read_run
 
 
 def report_of(
@@ -32,6 +33,7 @@ def report_of(
         "expected_sec": cost.expected_sec,
         "at_most_sec": cost.at_most_sec,
         "priced_from_records": cost.known,
+        "run_file": _run_file_problem(out),
         "items": [
             {
                 "folder": status.trial.key.folder,
@@ -42,6 +44,14 @@ def report_of(
             for status in statuses
         ],
     }
+
+
+def _run_file_problem(out: Path) -> str:
+    try:
+        read_run(out)
+    except DamagedRecordError as error:
+        return str(error)
+    return ""
 
 
 def plan_text(report: Mapping[str, Any]) -> str:
@@ -58,6 +68,7 @@ def plan_text(report: Mapping[str, Any]) -> str:
             else ""
         )
         lines.append(f"to run: {about}{at_most}")
+    lines += [f"  damaged: {report['run_file']}"] if report["run_file"] else []
     lines += [f"  disturbed, to be run again: {folder}" for folder in report["disturbed"]]
     lines += [f"  {item['status']}: {item['folder']}: {item['why']}" for item in report["items"] if item["why"]]
     return "\n".join(lines)

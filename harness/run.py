@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
-import json
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
@@ -44,7 +43,8 @@ from results.record import StopReason, TrialRecord
 from results.store import (
     OWN_FOLDER,
     RUN_FILE,
-    StoreError,
+    DamagedRecordError,
+    read_run,
     remove_leftovers,
     set_aside,
     trial_folder,
@@ -326,19 +326,11 @@ def open_folder(out: Path, request: Request, console: Console) -> None:
 def _recorded_facts(path: Path, console: Console) -> dict[str, Any] | None:
     """What the folder was made for; None where that is not known."""
     try:
-        recorded = json.loads(path.read_bytes())
-        if isinstance(recorded, dict):
-            return recorded
-        error = "not a JSON object"
-    except FileNotFoundError:
+        return read_run(path.parent)
+    except DamagedRecordError as error:
+        kept = set_aside(path)
+        _say(console, f"damaged: {error}; kept as {kept.name}")
         return None
-    except OSError as problem:
-        raise StoreError(f"cannot read {path}: {problem.strerror}; mend its permissions") from problem
-    except ValueError as problem:
-        error = str(problem)
-    kept = set_aside(path)
-    _say(console, f"damaged: {path}: {error}; kept as {kept.name}")
-    return None
 
 
 def _provenance() -> dict[str, Any]:

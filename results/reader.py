@@ -27,6 +27,7 @@ from results.store import (
     TRIAL_FILE,
     DamagedRecordError,
     StoreError,
+    read_run,
     read_trial,
 )
 
@@ -234,7 +235,7 @@ def read_table(
     damaged: DamagedRecordError | None = None
     for place in find_places(directories, odd):
         try:
-            record = read_trial(place.folder) if (place.folder / TRIAL_FILE).exists() else None
+            record = read_trial(place.folder) if _is_recorded(place) else None
         except DamagedRecordError as error:
             damaged = damaged or error
             cell = {"submission": place.submission, "workload": place.workload}
@@ -257,7 +258,7 @@ def read_table(
         trials.append(trial if record is None else dataclasses.replace(trial, machine=machine))
     if damaged and not trials:
         raise damaged
-    collected.note_runs(directories)
+    collected.note_runs(directories, odd)
     collected.note_machines(odd)
     return Table(
         tuple(trials),
@@ -268,6 +269,11 @@ def read_table(
         odd,
         tuple(collected.machines.found),
     )
+
+
+def _is_recorded(place: Place) -> bool:
+    """Whether a trial is timetrial's own: has a record, or lies in a results folder of a run and has lost it."""
+    return (place.folder / TRIAL_FILE).exists() or (place.folder.absolute().parents[3] / RUN_FILE).exists()
 
 
 def _recorded_goal(place: Place, record: TrialRecord | None) -> Goal:
@@ -326,14 +332,15 @@ class _Collected:
         if a != b:
             raise StoreError(_mixed(what, a, b, first, place))
 
-    def note_runs(self, directories: Sequence[Path]) -> None:
-        for directory in dict.fromkeys(directories):
+    def note_runs(self, directories: Sequence[Path], odd: Irregularities) -> None:
+        for directory in map(Path, dict.fromkeys(directories)):
             try:
-                run = json.loads((Path(directory) / RUN_FILE).read_text())
-            except (OSError, json.JSONDecodeError):
+                run = read_run(directory) or {}
+            except StoreError as error:  # it tells nothing that a score needs
+                odd.add("damaged_run_file", str(error), where=str(directory / RUN_FILE))
                 continue
             for name in ("command", "seed"):
-                if isinstance(run, dict) and name in run:
+                if name in run:
                     self.facts[name][str(run[name])] += 1
 
     def note_machines(self, odd: Irregularities) -> None:

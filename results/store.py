@@ -31,6 +31,7 @@ OWN_FOLDER = ".timetrial"
 CHECKSUMS = "checksums"
 """The key of ``trial.json`` that holds, by file name, the SHA-256 of each file; of itself, without this key."""
 _TEMPORARY_PREFIX = ".writing-"
+_TRIAL_NAME = re.compile(r"trial_\d+")
 
 
 class StoreError(Exception):
@@ -88,8 +89,9 @@ def read_trial(folder: Path) -> TrialRecord:
     """The record in a trial's folder, after its checksums (which the oldest records lack) were compared.
 
     Raises:
-      DamagedRecordError: the file is not JSON, lacks a field, or a file's checksum is another.
-      StoreError: the file is missing, or was written by a newer timetrial.
+      DamagedRecordError: the file is missing from a trial's folder, is not JSON, lacks a field, or a file's checksum is
+        another.
+      StoreError: there is no such folder, the file cannot be read, or was written by a newer timetrial.
     """
     path = folder / TRIAL_FILE
     try:
@@ -97,6 +99,8 @@ def read_trial(folder: Path) -> TrialRecord:
         checksums = data.pop(CHECKSUMS, {}) if isinstance(data, dict) else {}
         record = TrialRecord.from_json(data)
     except OSError as error:
+        if isinstance(error, FileNotFoundError) and _TRIAL_NAME.fullmatch(folder.name) and folder.is_dir():
+            raise DamagedRecordError(f"{path} is missing; {_REMEDY}") from None
         raise StoreError(f"cannot read {path}: {error.strerror}") from error
     except json.JSONDecodeError as error:
         raise DamagedRecordError(f"{path}:{error.lineno}: not JSON ({error.msg}); {_REMEDY}") from None
@@ -114,6 +118,28 @@ def read_trial(folder: Path) -> TrialRecord:
     return record
 
 
+def read_run(root: Path) -> dict[str, Any] | None:
+    """What a results folder was made for; None where that is not recorded.
+
+    Raises:
+      DamagedRecordError: the file is not a JSON object.
+      StoreError: it cannot be read.
+    """
+    path = root / RUN_FILE
+    try:
+        recorded = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}; mend its permissions") from error
+    except ValueError as error:
+        raise DamagedRecordError(f"{path}: not JSON ({error}); {_RUN_REMEDY}") from None
+    if not isinstance(recorded, dict):
+        raise DamagedRecordError(f"{path}: not a JSON object; {_RUN_REMEDY}")
+    return recorded
+
+
+_RUN_REMEDY = "the command that made it sets it aside and makes it again"
 _REMEDY = "the command that made it sets it aside and reruns the trial"
 
 
@@ -170,7 +196,7 @@ def read_right(folder: Path) -> np.ndarray | None:
 def find_trials(root: Path) -> Iterator[Path]:
     """Folders of finished trials below ``root``, in a stable order."""
     for path in sorted(root.glob(f"*/study_*/*/trial_*/{TRIAL_FILE}")):
-        if re.fullmatch(r"trial_\d+", path.parent.name):
+        if _TRIAL_NAME.fullmatch(path.parent.name):
             yield path.parent
 
 

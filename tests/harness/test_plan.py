@@ -8,6 +8,7 @@ from harness.errors import UsageError
 from harness.launch import DEFAULT_LIMITS, most_jobs, trial_slots
 from harness.machine import usable_cores, whole_cores
 from harness.plan import Status, other_records, plan_status, plan_trials, price
+from harness.plan_view import plan_text, report_of
 from harness.progress import trial_line
 from harness.resampling import parse_plan
 from harness.spec import BASE, Target
@@ -125,6 +126,17 @@ def test_a_damaged_record_is_named_and_priced(tmp_path):
     assert statuses[0].status is Status.DAMAGED
     assert re.search(r"trial\.json:1: not JSON .*sets it aside and reruns", statuses[0].why)
     assert price(statuses, jobs=1).trials == len(planned)
+    (folder / "trial.json").unlink()
+    statuses = plan_status(planned, tmp_path)
+    assert statuses[0].status is Status.DAMAGED
+    assert re.search(r"trial\.json is missing; .*sets it aside and reruns", statuses[0].why)
+
+
+def test_a_damaged_run_file_is_named(tmp_path):
+    (tmp_path / "run.json").write_text('{"seed": ')
+    assert "run.json: not JSON" in plan_text(report_of(REQUEST, plan_trials(REQUEST), tmp_path, 1, 0))
+    (tmp_path / "run.json").write_text("{}")
+    assert "run.json" not in plan_text(report_of(REQUEST, plan_trials(REQUEST), tmp_path, 1, 0))
 
 
 @pytest.mark.parametrize(

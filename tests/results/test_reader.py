@@ -232,6 +232,19 @@ def test_a_damaged_record_is_left_out_and_listed_and_one_set_aside_is_no_trial(t
     assert kinds(table) == {"damaged_record", "set_aside"}
 
 
+def test_a_record_that_a_runs_folder_has_lost_is_left_out_and_listed_and_so_is_a_damaged_run_file(tmp_path):
+    write_runs(tmp_path, TIMES, GOALS)
+    (tmp_path / "A/study_1/u_pytorch/trial_1" / TRIAL_FILE).unlink()
+    with pytest.raises(StoreError, match="has no trial.json, so its target is unknown"):
+        read_table([tmp_path])
+    (tmp_path / "run.json").write_text('{"seed": ')
+    table = read_table([tmp_path])
+    assert len(table.trials) == 7
+    told = {listed.kind: listed.message for listed in table.irregularities.as_tuple()}
+    assert set(told) == {"damaged_record", "damaged_run_file"}
+    assert "trial.json is missing" in told["damaged_record"] and "run.json: not JSON" in told["damaged_run_file"]
+
+
 def test_nothing_but_damaged_records_is_an_error(tmp_path):
     write_runs(tmp_path, {"A": {"u": [[10.0]]}}, GOALS)
     (tmp_path / "A/study_1/u_pytorch/trial_1" / TRIAL_FILE).write_text("{")

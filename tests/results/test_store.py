@@ -184,6 +184,10 @@ def test_damaged_folders_are_set_aside_under_names_that_no_reader_takes(tmp_path
 def test_no_record(tmp_path):
     with pytest.raises(StoreError, match="cannot read"):
         read_trial(tmp_path)
+    folder = write_trial(tmp_path, record(KEY, ROWS), ROWS)
+    (folder / "trial.json").unlink()
+    with pytest.raises(DamagedRecordError, match=r"trial\.json is missing; the command that made it"):
+        read_trial(folder)
 
 
 def test_a_record_is_plain_json_data():
