@@ -112,7 +112,14 @@ def make_record(trial: RunningTrial) -> TrialRecord:
         outcome = dict(trial.finished)
         crossing, _ = outcome.pop("crossing"), outcome.pop("right")
         verification = trial.verification or Verification(failed="the process that should verify it died")
-        breaches = verdict(spec, trial.breaches, trial.accounts, outcome, verification if crossing else Verification())
+        breaches = verdict(
+            spec,
+            trial.breaches,
+            trial.accounts,
+            trial.evaluations,
+            {**outcome, "crossing": crossing},
+            verification if crossing else Verification(),
+        )
         notes = [*outcome.pop("notes"), *_clock_notes(trial.watched)]
         common["machine"] = {**common["machine"], "device": outcome.pop("device")}
         if crossing and verification.failed:

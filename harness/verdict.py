@@ -7,15 +7,16 @@ time and in CPU time as the system counts it.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psutil
 
 from harness.clock import TIMED
 from harness.declarations import Metric
-from results.record import TrialSpec
+from results.record import STEPS, WALL, StopReason, TrialSpec
 
 TRAINING_PHASES = ("initialise", "train")
 """What a trial's process says it is doing while its clock runs, and while it sends messages."""
@@ -25,6 +26,8 @@ when it finds the time to take a message."""
 UNTIMED_SHARE, UNTIMED_SLACK_SEC, UNTIMED_FACTOR = 0.1, 2.0, 1.5
 """How much CPU time, as a share of the timed one and in seconds, evaluations may take beyond this multiple of what they
 take in a process without the entry."""
+LEDGER_SHARE, LEDGER_SLACK_SEC = 0.001, 0.02
+"""By how much of itself, and by how many seconds more, one account of a trial's own may differ from another."""
 VALUE_TOLERANCE = 1e-3
 """By which share of it a verified metric may miss the target: the entry's layout may sum in another order."""
 
@@ -127,12 +130,46 @@ def claim_breach(spec: TrialSpec, verification: Verification) -> str:
     return f"kept parameters that reach {spec.metric} {value:.6g}, not the target {target:.6g}"
 
 
+def ledger_breach(spec: TrialSpec, rows: Sequence[Mapping[str, float]], outcome: Mapping[str, Any]) -> str:
+    """Where a trial's evaluations, crossing and segments contradict each other; empty where they agree."""
+    segments, crossing, last = outcome["segments"], outcome["crossing"], rows[-1] if rows else {}
+    timed, whole = sum(segments.get(name, 0.0) for name in TIMED), sum(segments.values())
+    at = [row[WALL] for row in rows if crossing and row[STEPS] == crossing["steps"]]
+    ends_there = crossing and outcome["stop_reason"] is StopReason.TARGET_REACHED
+    grid = spec.eval_period_steps
+    contradictions = {
+        "has segments that do not add up to its time": not _agree(whole, outcome["wall_sec"]),
+        "has evaluations that go back in time": any(
+            later[name] < earlier[name] for name in (STEPS, WALL) for earlier, later in itertools.pairwise(rows)
+        ),
+        "was evaluated between the steps at which it is due": grid is not None
+        and any(row[STEPS] % grid for row in rows if row[STEPS] != last[STEPS]),
+        "made more steps than it may": spec.max_steps is not None and outcome["steps"] > spec.max_steps,
+        "was evaluated after more time than its segments have": bool(rows) and last[WALL] > timed + LEDGER_SLACK_SEC,
+        "met the target at a time at which it was not evaluated": bool(crossing)
+        and not any(_agree(wall, crossing["wall"]) for wall in at),
+        "met the target at another time than its segments say": bool(ends_there)
+        and not _agree(timed, crossing["wall"]),
+    }
+    return "; ".join(text for text, holds in contradictions.items() if holds)
+
+
+def _agree(a: float, b: float) -> bool:
+    return abs(a - b) <= LEDGER_SHARE * max(a, b) + LEDGER_SLACK_SEC
+
+
 def verdict(
-    spec: TrialSpec, breaches: list[str], accounts: Accounts, outcome: Mapping[str, Any], verification: Verification
+    spec: TrialSpec,
+    breaches: list[str],
+    accounts: Accounts,
+    rows: Sequence[Mapping[str, float]],
+    outcome: Mapping[str, Any],
+    verification: Verification,
 ) -> tuple[str, ...]:
     """All breaches of a trial that ended in an orderly way."""
     found = [
         *breaches,
+        ledger_breach(spec, rows, outcome),
         time_breach(accounts, outcome["segments"]),
         claim_breach(spec, verification),
         untimed_breach(accounts, verification.found),

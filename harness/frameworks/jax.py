@@ -65,6 +65,7 @@ class JaxBackend:
         return importlib.import_module(f"{type(workload).__module__.rpartition('.')[0]}.model_jax")
 
     def init_model(self, workload: Workload, rng: Any, dropout_rate: float | None) -> tuple[dict[str, Any], Any]:
+        self._model(workload)  # loaded by now, so that a change of its functions shows
         if dropout_rate is not None:
             workload.dropout_rate = dropout_rate
         words = jax.random.key_data(rng) if _is_typed_key(rng) else rng

@@ -8,7 +8,8 @@ from harness import verdict as module
 from harness.clock import TIMED
 from harness.plan import plan_trials
 from harness.suite import Request
-from harness.verdict import Accounts, Verification, claim_breach, time_breach, untimed_breach, verdict
+from harness.verdict import Accounts, Verification, claim_breach, ledger_breach, time_breach, untimed_breach, verdict
+from results.record import STEPS, WALL, StopReason
 
 SEGMENTS = dict.fromkeys((*TIMED, "log"), 0.0)
 
@@ -102,10 +103,44 @@ def test_the_claim_must_hold(trial_spec, direction, value, fine):
     assert fine or found == f"kept parameters that reach quality {value:.6g}, not the target 0.8"
 
 
+ENDED = {
+    "segments": {**SEGMENTS, "initialise": 1.0, "step": 9.0, "evaluate": 2.0},
+    "wall_sec": 12.0,
+    "steps": 500,
+    "stop_reason": StopReason.TARGET_REACHED,
+    "crossing": {"steps": 500, "wall": 10.0},
+}
+ROWS = [{STEPS: 250, WALL: 5.5}, {STEPS: 500, WALL: 10.0}]
+
+
+@pytest.mark.parametrize(
+    ("changed", "rows", "told"),
+    [
+        ({}, ROWS, ""),
+        ({"wall_sec": 30.0}, ROWS, "segments that do not add up"),
+        ({}, [ROWS[1], ROWS[0]], "go back in time"),
+        ({}, [{STEPS: 250, WALL: 11.0}, ROWS[1]], "go back in time"),
+        ({}, [{STEPS: 5, WALL: 0.1}, *ROWS], "between the steps at which it is due"),
+        ({"steps": 7000}, ROWS, "more steps than it may"),
+        (
+            {"crossing": None, "stop_reason": StopReason.STEP_LIMIT},
+            [ROWS[0], {STEPS: 500, WALL: 90.0}],
+            "more time than",
+        ),
+        ({"crossing": {"steps": 500, "wall": 0.01}}, ROWS, "at a time at which it was not evaluated"),
+        ({"crossing": {"steps": 499, "wall": 10.0}}, ROWS, "at a time at which it was not evaluated"),
+        ({"crossing": {"steps": 500, "wall": 0.01}}, [{STEPS: 500, WALL: 0.01}], "another time than its segments say"),
+    ],
+)
+def test_accounts_of_a_trial_that_contradict_each_other_are_seen(trial_spec, changed, rows, told):
+    spec = dataclasses.replace(trial_spec, eval_period_steps=250, max_steps=6000)
+    found = ledger_breach(spec, rows, {**ENDED, **changed})
+    assert (found == "") if not told else (told in found)
+
+
 def test_all_breaches_are_told(now, trial_spec):
     accounts = accounts_of(now, ("train", 40))
-    found = verdict(
-        trial_spec, ["reads a file"], accounts, {"segments": SEGMENTS}, Verification(refused="nothing was kept")
-    )
+    ended = {**ENDED, "segments": SEGMENTS, "wall_sec": 0.0, "crossing": None}
+    found = verdict(trial_spec, ["reads a file"], accounts, [], ended, Verification(refused="nothing was kept"))
     assert found == ("reads a file", "trained for 40.0 s while its own clock says 0.0 s", "nothing was kept")
-    assert verdict(trial_spec, [], accounts_of(now), {"segments": SEGMENTS}, Verification(failed="no memory")) == ()
+    assert verdict(trial_spec, [], accounts_of(now), [], ended, Verification(failed="no memory")) == ()
