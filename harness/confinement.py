@@ -14,7 +14,7 @@ import numpy as np
 
 from harness.compat.sources import Sources, read_sources
 from harness.entry import Entry, load_functions
-from harness.entry_imports import forbidden_imports
+from harness.entry_imports import forbidden_imports, import_libraries
 from harness.isolation import confine_to, places_of
 from harness.spec import Workload
 from harness.task import TrialTask
@@ -85,6 +85,7 @@ def close_in(
         return batch_size(load_functions(task.entry, task.spec.key.framework, defaults))
 
     size = in_a_fork(ask)
+    import_libraries(sources)  # some start threads, which no fork survives
     for left in folder.iterdir():
         shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
     return Confinement(watch, isolation, size)

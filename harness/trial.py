@@ -63,7 +63,9 @@ def run_trial(task: TrialTask, send: Send) -> Outcome:
         lambda breach: send("breach", {"text": breach.text}),
         lambda functions: batch_size_of(functions, workload),
     )
-    functions = load_functions(task.entry, task.spec.key.framework, defaults=task.spec.hyperparameters is None)
+    # What an entry's module computes when it is imported is its own work; a composition's modules are the harness's.
+    with clock.segment("initialise" if task.entry.kind == "module" else "setup"):
+        functions = load_functions(task.entry, task.spec.key.framework, defaults=task.spec.hyperparameters is None)
     # Asking starts the framework's devices: no fork survives that, and an entry's own settings of it come first.
     refuse_unused_gpu(task.spec.key.framework, backend.device_name)
     plain = load(task.spec.key.framework)

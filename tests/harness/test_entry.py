@@ -1,8 +1,11 @@
 import json
+import sys
 
 import pytest
 
+from harness.compat.sources import read_sources
 from harness.entry import find_entry, load_functions
+from harness.entry_imports import import_libraries
 from harness.errors import UsageError
 
 
@@ -175,3 +178,25 @@ def test_a_replaced_search_space_must_fit_the_composition(tmp_path, own, text, m
     space.write_text(text)
     with pytest.raises(UsageError, match=message):
         find_entry(str(path), space)
+
+
+def test_libraries_are_imported_before_the_entry_and_nothing_of_its_own(write_entry, tmp_path, monkeypatch):
+    for name in ("a_library", "another_library"):
+        (tmp_path / f"{name}.py").write_text("class Thing: pass\n")
+    (tmp_path / "broken_library.py").write_text("1 / 0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    tail = """
+    import broken_library
+    import helper
+    from a_library import Thing
+
+    def later():
+        import another_library
+    """
+    folder = write_entry("mine", tail=tail)
+    (folder / "helper.py").write_text("1 / 0\n")
+    import_libraries(read_sources(folder / "submission.py"))
+    found = {"a_library", "another_library", "broken_library", "helper"} & set(sys.modules)
+    for name in found:
+        del sys.modules[name]
+    assert found == {"a_library", "another_library"}
