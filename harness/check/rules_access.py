@@ -8,6 +8,7 @@ import itertools
 from collections.abc import Callable, Iterable
 
 from harness.check.findings import Hit, source_rule
+from harness.check.paths import bindings, paths_of
 from harness.check.source import Source, matches, words
 
 _LAUNCHER_VARIABLES = frozenset({"RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"})
@@ -21,12 +22,14 @@ class Access:
     Attributes:
       names: full paths of functions and modules; ``a.*`` is everything below ``a``.
       methods: method names that can mean nothing else, whatever the object.
+      of_paths: method names that count where the object is one of pathlib's.
       imports: modules whose import alone breaks the rule.
       allowed: uses that do not count.
     """
 
     names: frozenset[str]
     methods: frozenset[str] = frozenset()
+    of_paths: frozenset[str] = frozenset()
     imports: frozenset[str] = frozenset()
     allowed: Callable[[Source, ast.AST], bool] = lambda source, node: False
 
@@ -56,30 +59,29 @@ def _is_its_own_module(source: Source, node: ast.AST) -> bool:
 
 def _is_beside_the_source(source: Source, node: ast.AST) -> bool:
     """Reading a file of the entry's own folder, found by ``__file__``: it belongs to the entry's digest."""
-    if _writes(source, node):
-        return False
-    whole: ast.AST = node
-    for above in itertools.takewhile(lambda n: isinstance(n, ast.expr), source.ancestors(node)):
-        whole = above
-    if _mentions(whole, _own_paths(source.tree)):
-        return True
-    call = source.parents.get(node)
-    path = call.args[0] if isinstance(call, ast.Call) and call.func is node and call.args else whole
-    return any(
-        _mentions(path, {name}) and _is_given_own_paths(source, function, position, name)
+    path = _path_of(source, node)
+    return paths_of(source).is_own(path) or any(
+        isinstance(n, ast.Name) and n.id == name and _is_given_own_paths(source, function, position, name)
         for function in source.ancestors(node)
         if isinstance(function, ast.FunctionDef)
         for position, name in enumerate(a.arg for a in (*function.args.posonlyargs, *function.args.args))
+        for n in ast.walk(path)
     )
 
 
-def _own_paths(tree: ast.Module) -> set[str]:
-    """Names of a file that hold paths made from ``__file__``."""
-    own = {"__file__"}
-    for statement in ast.walk(tree):
-        if isinstance(statement, ast.Assign) and _mentions(statement.value, own):
-            own.update(target.id for target in statement.targets if isinstance(target, ast.Name))
-    return own
+def _path_of(source: Source, node: ast.AST) -> ast.AST:
+    """The path with which a function or method reaches a file; the whole expression where it is not called here."""
+    call = source.parents.get(node)
+    if isinstance(call, ast.Call) and call.func is node:
+        if source.dotted(node) is None and isinstance(node, ast.Attribute):  # path.read_text()
+            return call if node.attr in ("glob", "rglob") else node.value
+        given = call.args[:1] or [keyword.value for keyword in call.keywords]
+        if given:
+            return given[0]
+    whole = node
+    for above in itertools.takewhile(lambda n: isinstance(n, ast.expr), source.ancestors(node)):
+        whole = above
+    return whole
 
 
 def _is_given_own_paths(source: Source, function: ast.FunctionDef, position: int, name: str) -> bool:
@@ -87,10 +89,10 @@ def _is_given_own_paths(source: Source, function: ast.FunctionDef, position: int
     place; a use that cannot be followed (an alias, ``map``, starred arguments) counts against it."""
     if any(isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Store) for n in ast.walk(function)):
         return False
-    uses = [(tree, node) for tree in source.trees for node in ast.walk(tree) if function.name in _called(node)]
-    calls = [(tree, node) for tree, node in uses if isinstance(node, ast.Call)]
+    uses = [(each, node) for each in source.siblings for node in ast.walk(each.tree) if function.name in _called(node)]
+    calls = [(each, node) for each, node in uses if isinstance(node, ast.Call)]
     return 0 < len(uses) == 2 * len(calls) and all(
-        _mentions(ast.Tuple(_arguments(call, position, name)), _own_paths(tree)) for tree, call in calls
+        any(map(paths_of(each).is_own, _arguments(call, position, name))) for each, call in calls
     )
 
 
@@ -110,35 +112,59 @@ def _arguments(call: ast.Call, position: int, name: str) -> list[ast.expr]:
     return [*call.args[position : position + 1], *(k.value for k in call.keywords if k.arg == name)]
 
 
-def _mentions(node: ast.AST, names: set[str]) -> bool:
-    return any(isinstance(n, ast.Name) and n.id in names for n in ast.walk(node))
-
-
 def _open_mode(source: Source, node: ast.AST) -> str:
     """The mode of a call of ``open``; empty where the node is no such call."""
     call = source.parents.get(node)
     if not isinstance(call, ast.Call) or call.func is not node:
         return ""
-    given = [*call.args[1:2], *(k.value for k in call.keywords if k.arg == "mode")]
+    place = 1 if source.dotted(node) else 0  # open(path, "w"), path.open("w")
+    given = [*call.args[place : place + 1], *(k.value for k in call.keywords if k.arg == "mode")]
     return str(given[0].value) if given and isinstance(given[0], ast.Constant) else "r"
 
 
+def _opens(source: Source, node: ast.AST) -> bool:
+    return source.dotted(node) in _OPENERS or getattr(node, "attr", "") == "open"
+
+
 def _writes(source: Source, node: ast.AST) -> bool:
-    return any(letter in _open_mode(source, node) for letter in "wax+")
+    return _opens(source, node) and any(letter in _open_mode(source, node) for letter in "wax+")
+
+
+def _is_read_only(source: Source, node: ast.AST) -> bool:
+    """What the rule on writing may pass over: opening to read, and logging without a file."""
+    call = source.parents.get(node)
+    if source.dotted(node) == "logging.basicConfig" and isinstance(call, ast.Call):
+        return not any(keyword.arg in ("filename", None) for keyword in call.keywords)
+    return _opens(source, node) and not _writes(source, node)
+
+
+def _is_an_open_file(source: Source, node: ast.AST) -> bool:
+    """``with open(path) as file: numpy.load(file)``: the opening was judged."""
+    call = source.parents.get(node)
+    given = call.args[0] if isinstance(call, ast.Call) and call.func is node and call.args else None
+    opened = {
+        ast.unparse(target)
+        for target, value in bindings(source.tree)
+        if isinstance(value, ast.Call) and _opens(source, value.func)
+    }
+    return given is not None and ast.unparse(given) in opened
 
 
 _OPENERS = words("builtins.open io.open codecs.open gzip.open bz2.open lzma.open zipfile.ZipFile tarfile.open")
 _READ = _OPENERS | words("""
     os.open os.read os.listdir os.scandir os.walk os.stat os.path.exists os.path.isfile os.path.isdir os.path.getsize
-    glob.glob glob.iglob pickle.load json.load yaml.* tomllib.load csv.reader csv.DictReader
+    glob.glob glob.iglob
     numpy.load numpy.loadtxt numpy.genfromtxt numpy.fromfile numpy.memmap jax.numpy.load torch.load torch.from_file
+    safetensors.safe_open safetensors.torch.load_file safetensors.numpy.load_file safetensors.flax.load_file
     torch.jit.load scipy.io.* h5py.* sqlite3.* shelve.* dbm.* mmap.mmap linecache.* fileinput.*
     pandas.read_csv pandas.read_json pandas.read_parquet pandas.read_pickle
     sklearn.datasets.* torchvision.datasets.* tensorflow_datasets.* datasets.* importlib.resources.* pkgutil.get_data
     flax.training.checkpoints.* orbax.*""")
 _WRITE = words("""
     os.write os.remove os.unlink os.rename os.replace os.mkdir os.makedirs os.rmdir os.removedirs os.symlink os.link
-    os.truncate os.chdir shutil.* tempfile.* pickle.dump json.dump csv.writer csv.DictWriter
+    os.truncate shutil.* tempfile.* os.chdir logging.FileHandler logging.basicConfig
+    logging.handlers.RotatingFileHandler logging.handlers.TimedRotatingFileHandler logging.handlers.WatchedFileHandler
+    torch.utils.tensorboard.SummaryWriter tensorboardX.SummaryWriter
     numpy.save numpy.savez numpy.savez_compressed numpy.savetxt jax.numpy.save torch.save torch.jit.save""")
 
 ACCESS: tuple[tuple[str, str, str, Access], ...] = (
@@ -150,7 +176,8 @@ ACCESS: tuple[tuple[str, str, str, Access], ...] = (
         Access(
             _READ,
             words("read_text read_bytes iterdir rglob"),
-            allowed=lambda s, n: _writes(s, n) or _is_beside_the_source(s, n),
+            of_paths=words("open glob exists is_file is_dir stat lstat samefile owner readlink"),
+            allowed=lambda s, n: _writes(s, n) or _is_an_open_file(s, n) or _is_beside_the_source(s, n),
         ),
     ),
     (
@@ -160,7 +187,8 @@ ACCESS: tuple[tuple[str, str, str, Access], ...] = (
         Access(
             _WRITE | _OPENERS,
             words("write_text write_bytes mkdir unlink rmdir tofile"),
-            allowed=lambda s, n: s.dotted(n) in _OPENERS and not _writes(s, n),
+            of_paths=words("open touch rename replace chmod symlink_to hardlink_to"),
+            allowed=_is_read_only,
         ),
     ),
     (
@@ -246,7 +274,7 @@ def _breaches(source: Source, access: Access) -> Iterable[Hit]:
         if not source.is_own(path) and matches(path, access.names) and not access.allowed(source, used):
             yield used, f"uses {path.removeprefix('builtins.')}"
     for node in ast.walk(source.tree):
-        if isinstance(node, ast.Attribute) and node.attr in access.methods and source.dotted(node) is None:
+        if isinstance(node, ast.Attribute) and _is_method(source, node, access):
             if not access.allowed(source, node):
                 yield node, f"uses .{node.attr}"
         elif isinstance(node, ast.Import):
@@ -254,6 +282,12 @@ def _breaches(source: Source, access: Access) -> Iterable[Hit]:
             yield from ((node, f"imports {name}") for name in found)
         elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
             yield from [(node, f"imports {node.module}")] * (node.module.partition(".")[0] in access.imports)
+
+
+def _is_method(source: Source, node: ast.Attribute, access: Access) -> bool:
+    """Whether an attribute is one of the methods that a rule speaks of."""
+    of_path = node.attr in access.of_paths and paths_of(source).is_path(node.value)
+    return source.dotted(node) is None and (node.attr in access.methods or of_path)
 
 
 def _add(name: str, summary: str, mend: str, access: Access) -> None:

@@ -30,19 +30,30 @@ class Source:
 
     Attributes:
       own: top-level names of the modules in the entry's folder.
-      trees: all files of the entry, this one among them.
+      files: all files of the entry, this one among them.
+      root: the entry's folder; None where a file stands alone.
     """
 
     path: Path
     tree: ast.Module
     own: frozenset[str] = frozenset()
-    trees: tuple[ast.Module, ...] = ()
+    files: Mapping[Path, ast.Module] = dataclasses.field(default_factory=dict)
+    root: Path | None = None
 
     __hash__ = object.__hash__
 
     @functools.cached_property
     def parents(self) -> Mapping[ast.AST, ast.AST]:
         return {child: parent for parent in ast.walk(self.tree) for child in ast.iter_child_nodes(parent)}
+
+    @functools.cached_property
+    def siblings(self) -> tuple[Source, ...]:
+        """The entry's files, this one among them."""
+        files = self.files or {self.path: self.tree}
+        return tuple(
+            self if path == self.path else dataclasses.replace(self, path=path, tree=tree)
+            for path, tree in files.items()
+        )
 
     def ancestors(self, node: ast.AST) -> Iterator[ast.AST]:
         above = self.parents.get(node)

@@ -60,7 +60,7 @@ def _module(path: Path) -> Iterator[Finding]:
     yield from rules_entry.dependencies(path, sources)
     own = frozenset(_own_names(path, sources.trees))
     for file, tree in sources.trees.items():
-        yield from _by_source_rules(Source(file, tree, own, tuple(sources.trees.values())))
+        yield from _by_source_rules(Source(file, tree, own, sources.trees, sources.layout.root))
 
 
 def _own_names(path: Path, files: Iterable[Path]) -> Iterator[str]:
