@@ -92,8 +92,9 @@ _WHERE = re.compile(r"^(?P<path>.*?\.(?:py|ya?ml|json))(?::(?P<line>\d+))?: (?P<
 
 
 def of_message(name: str, text: str, default: Path) -> Finding:
-    """A finding from an error of the form ``file:line: message``."""
+    """A finding from an error of the form ``file:line: message``, which may say what to ``run`` to mend it."""
     found = _WHERE.match(text)
-    if found is None:
-        return finding(name, default, 1, text)
-    return finding(name, Path(found["path"]), int(found["line"] or 1), found["message"])
+    where = (default, 1) if found is None else (Path(found["path"]), int(found["line"] or 1))
+    message, _, command = (found["message"] if found else text).partition("; run: ")
+    made = finding(name, *where, message)
+    return dataclasses.replace(made, mend=f"run: {command}") if command else made

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from harness.check.findings import Finding, declare, finding, of_message
 from harness.check.rules_specialise import known_names
@@ -48,7 +49,8 @@ declare(
         "dependency": (
             "error",
             "declares the packages it imports, beside those that come with timetrial and AlgoPerf",
-            "name it in requirements.txt beside the entry, or under `dependencies:` in submission_info.yml",
+            "name it in requirements.txt beside the entry or under `dependencies:` in submission_info.yml, or remove "
+            "it if nothing needs it",
         ),
     },
 )
@@ -56,8 +58,12 @@ declare(
 _GIVEN = frozenset({"torch", "jax", "jaxlib", "numpy", "optax", "harness", "timetrial"})
 """What every entry may import without a word: the contract, the frameworks and what they stand on."""
 
-_GIVEN_BY_ALGOPERF = frozenset({"absl", "flax", "chex", "scipy"})
+_GIVEN_BY_ALGOPERF = frozenset({"absl", "flax", "chex", "scipy", "jraph"})
 """What AlgoPerf installs for every entry; given to those that import its namespace."""
+
+
+_ABSENCE = ("ImportError", "ModuleNotFoundError", "Exception")
+"""What a handler names that expects a package not to be there."""
 
 
 # ---- functions ----
@@ -165,13 +171,29 @@ def dependencies(path: Path, sources: Sources) -> Iterator[Finding]:
 
 def _is_foreign(sources: Sources, found: Import) -> bool:
     name = found.top_level
-    if found.level or found.optional or found.unused or name in sys.stdlib_module_names or name in ALGOPERF_NAMES:
+    if found.level or name in sys.stdlib_module_names or name in ALGOPERF_NAMES or _may_be_absent(sources, found):
         return False
     return not (
         sources.layout.owns_top_level(name)
         or ((name in REPOSITORY_ROOTS or not is_installed(name)) and sources.layout.find(found.module) is not None)
         or name in ("workloads", "results", "scoring")  # the rule "peeks" speaks of these
     )
+
+
+def _may_be_absent(sources: Sources, found: Import) -> bool:
+    """Whether an import stands in a ``try`` that expects it to fail, or is for type checkers alone."""
+    guarded = [node.body for node in ast.walk(sources.trees[found.file]) if _excuses_absence(node)]
+    return any(part.lineno <= found.line <= (part.end_lineno or 0) for body in guarded for part in body)
+
+
+def _excuses_absence(node: ast.AST) -> TypeGuard[ast.Try | ast.If]:
+    if isinstance(node, ast.If):
+        return "TYPE_CHECKING" in ast.unparse(node.test)
+    return isinstance(node, ast.Try) and any(map(_expects_absence, node.handlers))
+
+
+def _expects_absence(handler: ast.ExceptHandler) -> bool:
+    return handler.type is None or any(name in ast.unparse(handler.type) for name in _ABSENCE)
 
 
 def _declared(folder: Path) -> frozenset[str]:
