@@ -9,6 +9,7 @@ import os.path
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from harness.check.names import Scope, bindings, returned
 from harness.check.source import Source, words
 
 _UNKNOWN = "?"
@@ -24,8 +25,6 @@ _SAME_FILE = words("""
 _JOINS = frozenset({"os.path.join", "joinpath", "glob", "rglob", *_PATH_CLASSES})
 _OF_PATHS = words("resolve absolute expanduser joinpath with_name with_suffix with_stem parent parents home cwd")
 """Attributes and methods of a path that are paths again."""
-
-Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 class Paths:
@@ -68,11 +67,11 @@ class Paths:
     @functools.cached_property
     def _made_from_file(self) -> frozenset[str]:
         """Names, attributes and functions that give paths made from ``__file__``."""
-        functions = [n for n in ast.walk(self.source.tree) if isinstance(n, ast.FunctionDef)]
+        functions = list(returned(self.source.tree))
 
         def more(own: frozenset[str]) -> Iterator[str]:
             yield from (ast.unparse(target) for target, value in self._bindings if _mentions(value, own))
-            yield from (f.name for f in functions if _returns_only(f, lambda value: _mentions(value, own)))
+            yield from (f.name for f, values in functions if all(_mentions(value, own) for value in values))
 
         return _closure(more, frozenset({"__file__"}))
 
@@ -92,18 +91,14 @@ class Paths:
         """What names are assigned, by the function in which they are; a parameter may be anything."""
         found: dict[tuple[ast.AST | None, str], list[ast.expr]] = {}
         for target, value in self._bindings:
-            for scope in itertools.islice(self._scopes(target), 1):
+            for scope in itertools.islice(self.source.scopes(target), 1):
                 found.setdefault((scope, ast.unparse(target)), []).append(value)
         for node in ast.walk(self.source.tree):
-            if isinstance(node, Function | ast.Lambda):
+            if isinstance(node, Scope):
                 for argument in ast.walk(node.args):
                     if isinstance(argument, ast.arg):
                         found.setdefault((node, argument.arg), []).append(ast.Constant(None))
         return found
-
-    def _scopes(self, node: ast.AST) -> Iterator[ast.AST | None]:
-        yield from (a for a in self.source.ancestors(node) if isinstance(a, Function | ast.Lambda))
-        yield None
 
     # ---- what a path is, as text ----
 
@@ -136,7 +131,7 @@ class Paths:
     def _values_of(self, node: ast.expr, seen: frozenset[str]) -> list[ast.expr]:
         """What a name was assigned, where it is used."""
         name = ast.unparse(node)
-        scopes = () if name in seen else self._scopes(node)
+        scopes = () if name in seen else self.source.scopes(node)
         return next((self._values[scope, name] for scope in scopes if (scope, name) in self._values), [])
 
     def _texts_of_call(self, call: ast.Call, seen: frozenset[str]) -> frozenset[str]:
@@ -181,28 +176,6 @@ def _closure(more: Callable[[frozenset[str]], Iterable[str]], names: frozenset[s
     while not (found := frozenset(more(names))) <= names:
         names |= found
     return names
-
-
-def bindings(tree: ast.Module) -> Iterator[tuple[ast.expr, ast.expr]]:
-    """Names and attributes with what is assigned to them, by any statement."""
-    for node in ast.walk(tree):
-        match node:
-            case ast.Assign(targets=targets, value=value):
-                pairs = [(target, value) for target in targets]
-            case ast.AnnAssign(target=target, value=ast.expr() as value) | ast.NamedExpr(target=target, value=value):
-                pairs = [(target, value)]
-            case ast.For(target=target, iter=value) | ast.comprehension(target=target, iter=value):
-                pairs = [(target, value)]
-            case ast.withitem(context_expr=value, optional_vars=ast.expr() as target):
-                pairs = [(target, value)]
-            case _:
-                continue
-        yield from ((t, value) for t, value in pairs if isinstance(t, ast.Name | ast.Attribute))
-
-
-def _returns_only(function: ast.FunctionDef, kind: Callable[[ast.expr], bool]) -> bool:
-    returned = [n.value for n in ast.walk(function) if isinstance(n, ast.Return)]
-    return bool(returned) and all(value is not None and kind(value) for value in returned)
 
 
 def _mentions(node: ast.AST, names: frozenset[str]) -> bool:

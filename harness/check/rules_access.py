@@ -8,7 +8,8 @@ import itertools
 from collections.abc import Callable, Iterable
 
 from harness.check.findings import Hit, source_rule
-from harness.check.paths import bindings, paths_of
+from harness.check.names import bindings
+from harness.check.paths import paths_of
 from harness.check.source import Source, matches, words
 
 _LAUNCHER_VARIABLES = frozenset({"RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"})

@@ -16,21 +16,6 @@ _ALGOPERF = words(
     finewebedu_lm mnist cifar imagenet librispeech criteo
     """
 )
-_NUMBERS = words(
-    """
-    step_hint num_train_examples num_eval_train_examples num_validation_examples num_test_examples num_parameters
-    num_pool_examples validation_target_value test_target_value max_allowed_runtime_sec eval_period_time_sec
-    eval_batch_size train_mean train_stddev
-    """
-)
-"""Numbers of the workload: fine to compute with, but equal to a constant they name a workload."""
-
-_SIZES = frozenset({"shape", "shape_tuple", "size", "numel", "nelement", "nbytes", "vocab_size"})
-_COUNTED = frozenset(
-    {"parameters", "named_parameters", "leaves", "tree_leaves", "children", "modules", "named_modules"}
-)
-_SMALLEST_TELLTALE = 8
-"""Sizes below this are structure (two axes, one channel, three heads of a fused kernel), not a known model."""
 
 
 @functools.cache
@@ -111,108 +96,6 @@ def _kept_by_size_functions(source: Source) -> Iterator[Hit]:
             stored = isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store)
             if isinstance(node, ast.Global) or stored:
                 yield node, f"{function.name} keeps something for other functions; it is there to give a number"
-
-
-# ---- by shape ----
-
-
-@source_rule(
-    "model-shape",
-    "error",
-    "does not single out a known model by the exact shape or number of its parameters, or by its other numbers",
-    "use a rule that holds for every model (a comparison with < or >, the parameter's type, its number of axes)",
-)
-def by_shape(source: Source) -> Iterable[Hit]:
-    sized = _sized_names(source)
-    for node in ast.walk(source.tree):
-        if isinstance(node, ast.Compare):
-            sides = [node.left, *node.comparators]
-            exact = all(isinstance(op, ast.Eq | ast.NotEq | ast.In | ast.NotIn) for op in node.ops)
-            if exact and any(_is_size(source, s, sized) for s in sides):
-                telltale = [n for s in sides for n in _telltales(source, s)]
-                if telltale:
-                    yield node, f"compares a size with {', '.join(map(str, telltale))}"
-        elif isinstance(node, ast.Match) and _is_size(source, node.subject, sized):
-            yield node, "matches a size against constants"
-
-
-def _sized_names(source: Source) -> frozenset[str]:
-    """Names that are assigned a size, directly or from another such name."""
-    names: frozenset[str] = frozenset()
-    while True:
-        found = frozenset(
-            target.id
-            for node in ast.walk(source.tree)
-            if isinstance(node, ast.Assign | ast.NamedExpr) and _is_size(source, node.value, names)
-            for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
-            if isinstance(target, ast.Name)
-        )
-        if found <= names:
-            return names
-        names |= found
-
-
-def _is_size(source: Source, expression: ast.AST, sized: frozenset[str]) -> bool:
-    """Whether an expression is made from sizes of tensors, counts of parameters or numbers of the workload. The
-    value of a call is a size only where its function makes one: most take tensors in and give no size out."""
-    if isinstance(expression, ast.Attribute):
-        if expression.attr in _SIZES:
-            return True
-        return expression.attr in _NUMBERS and source.is_workload(expression.value)
-    if isinstance(expression, ast.Name):
-        return expression.id in sized
-    if isinstance(expression, ast.Call):
-        return _is_size_call(source, expression, sized)
-    if isinstance(expression, ast.Compare | ast.Constant):
-        return False
-    return any(_is_size(source, child, sized) for child in ast.iter_child_nodes(expression))
-
-
-_KEEPS_SIZE = frozenset({"sum", "max", "min", "tuple", "list", "sorted", "int", "prod", "set", "str", "len"})
-
-
-def _is_size_call(source: Source, call: ast.Call, sized: frozenset[str]) -> bool:
-    function = call.func
-    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
-    if name in _SIZES and isinstance(function, ast.Attribute):
-        return True
-    if name == "len":
-        return (
-            any(
-                (isinstance(n, ast.Attribute) and n.attr in _COUNTED)
-                or (isinstance(n, ast.Name) and n.id in ("current_param_container", "model_params", "params"))
-                for n in ast.walk(call.args[0])
-            )
-            if call.args
-            else False
-        )
-    return name in _KEEPS_SIZE and any(_is_size(source, argument, sized) for argument in call.args)
-
-
-def _telltales(source: Source, expression: ast.AST) -> list[int | float]:
-    """Numbers in a constant expression that are large enough to name a model."""
-    if not source.is_constant(expression):
-        return []
-    numbers = [n.value for n in ast.walk(expression) if isinstance(n, ast.Constant)]
-    found = [n for n in numbers if isinstance(n, int | float) and not isinstance(n, bool) and n >= _SMALLEST_TELLTALE]
-    if not found and any(isinstance(n, ast.Name) for n in ast.walk(expression)):
-        return _named_telltales(source, expression)
-    return found
-
-
-def _named_telltales(source: Source, expression: ast.AST) -> list[int | float]:
-    names = {n.id for n in ast.walk(expression) if isinstance(n, ast.Name)}
-    values = [
-        node.value
-        for node in ast.walk(source.tree)
-        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id in names for t in node.targets)
-    ]
-    return [
-        n.value
-        for value in values
-        for n in ast.walk(value)
-        if isinstance(n, ast.Constant) and isinstance(n.value, int | float) and n.value >= _SMALLEST_TELLTALE
-    ]
 
 
 # ---- what it is judged by ----

@@ -9,6 +9,8 @@ import functools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from harness.check.names import Names, Scope, bindings, parts, passed
+
 
 def words(text: str) -> frozenset[str]:
     """The words of a text; long tables of names read better so."""
@@ -21,7 +23,6 @@ SIZE_FUNCTIONS = frozenset({"get_batch_size", "get_eval_batch_size"})
 _WORKLOAD_FIRST = frozenset(
     {"init_optimizer_state", "update_params", "data_selection", "prepare_for_eval", "init_model_params"}
 )
-Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +61,11 @@ class Source:
         while above is not None:
             yield above
             above = self.parents.get(above)
+
+    def scopes(self, node: ast.AST) -> Iterator[ast.AST | None]:
+        """The functions around a node, innermost first, then None for the module."""
+        yield from (above for above in self.ancestors(node) if isinstance(above, Scope))
+        yield None
 
     def top_function(self, node: ast.AST) -> str:
         """The outermost function or class around a node; empty at module level."""
@@ -130,21 +136,18 @@ class Source:
     # ---- the workload ----
 
     @functools.cached_property
-    def workload_names(self) -> frozenset[str]:
-        """Names that hold the workload: parameters in its place, and what is assigned from them."""
-        names = {"workload"}
+    def _workloads(self) -> Names:
+        """Names that hold the workload: parameters in its place or given it, and what is assigned from them."""
+        names = Names(self.scopes, {"workload"})
         for statement in self.tree.body:
             if isinstance(statement, ast.FunctionDef) and statement.name in _WORKLOAD_FIRST and statement.args.args:
-                names.add(statement.args.args[0].arg)
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Name) and node.value.id in names:
-                names.update(target.id for target in node.targets if isinstance(target, ast.Name))
-        return frozenset(names)
+                names.add(statement.args.args[0])
+        pairs = [*bindings(self.tree), *parts(self.tree), *passed(self.tree)]
+        names.spread(pairs, lambda _, value: value in names or _is_workload_attribute(value))
+        return names
 
     def is_workload(self, node: ast.AST) -> bool:
-        if isinstance(node, ast.Name):
-            return node.id in self.workload_names
-        return isinstance(node, ast.Attribute) and node.attr in ("workload", "_workload")
+        return node in self._workloads or _is_workload_attribute(node)
 
     # ---- constants ----
 
@@ -167,6 +170,10 @@ class Source:
     def is_constant(self, node: ast.AST) -> bool:
         """Whether an expression has the same value in every trial, as far as the text tells."""
         return _is_literal(node, self.constants)
+
+
+def _is_workload_attribute(node: ast.AST) -> bool:
+    return isinstance(node, ast.Attribute) and node.attr in ("workload", "_workload")
 
 
 def _is_literal(node: ast.AST, constants: frozenset[str] | set[str]) -> bool:

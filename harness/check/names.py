@@ -1,0 +1,120 @@
+"""Names that hold something of a kind (the workload, a size), in the functions where they hold it."""
+
+from __future__ import annotations
+
+import ast
+import functools
+from collections.abc import Callable, Iterable, Iterator
+
+Scope = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+Pair = tuple[ast.AST, ast.expr]
+"""What is bound (a name, an attribute, a parameter, a function by what it returns), and an expression it may hold."""
+
+
+class Names:
+    """Names by the function in which they are bound; attributes (``self.total``) and functions by themselves."""
+
+    def __init__(self, scopes: Callable[[ast.AST], Iterator[ast.AST | None]], start: Iterable[str] = ()) -> None:
+        """
+        Args:
+          scopes: the functions around a node, innermost first, and at the end None for the module.
+          start: names that are of the kind everywhere.
+        """
+        self._scopes, self._start = scopes, frozenset(start)
+        self._known: set[tuple[ast.AST | None, str]] = set()
+
+    def __contains__(self, node: ast.AST) -> bool:
+        if not isinstance(node, ast.Name | ast.Attribute):
+            return False
+        text = ast.unparse(node)
+        if isinstance(node, ast.Attribute) or text in self._start:
+            return text in self._start or (None, text) in self._known
+        scope = next((s for s in self._scopes(node) if s is None or text in _bound_in(s)), None)
+        return (scope, text) in self._known
+
+    def add(self, target: ast.AST) -> None:
+        if isinstance(target, ast.FunctionDef):
+            self._known.add((None, target.name))
+        elif isinstance(target, ast.arg):
+            self._known.add((next(self._scopes(target)), target.arg))
+        else:
+            scope = None if isinstance(target, ast.Attribute) else next(self._scopes(target))
+            self._known.add((scope, ast.unparse(target)))
+
+    def spread(self, pairs: Iterable[Pair], is_kind: Callable[[ast.AST, ast.expr], bool]) -> None:
+        """Adds what is bound to something of the kind, until nothing more is."""
+        pairs = list(pairs)
+        before = -1
+        while before < len(self._known):
+            before = len(self._known)
+            for target, value in pairs:
+                if is_kind(target, value):
+                    self.add(target)
+
+
+@functools.lru_cache(maxsize=4096)
+def _bound_in(scope: ast.AST) -> frozenset[str]:
+    """Names that a function takes or assigns; its inner functions' too."""
+    stored = {n.id for n in ast.walk(scope) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    return frozenset(stored | {n.arg for n in ast.walk(scope) if isinstance(n, ast.arg)})
+
+
+def bindings(tree: ast.Module) -> Iterator[tuple[ast.expr, ast.expr]]:
+    """Names and attributes with what is assigned to them; loop variables with what is looped over."""
+    for target, value in _assignments(tree):
+        if isinstance(target, ast.Name | ast.Attribute):
+            yield target, value
+
+
+def _assignments(tree: ast.Module) -> Iterator[tuple[ast.expr, ast.expr]]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.Assign(targets=targets, value=value):
+                yield from ((target, value) for target in targets)
+            case ast.AnnAssign(target=target, value=ast.expr() as value) | ast.NamedExpr(target=target, value=value):
+                yield target, value
+            case ast.For(target=target, iter=value) | ast.comprehension(target=target, iter=value):
+                yield target, value
+            case ast.withitem(context_expr=value, optional_vars=ast.expr() as target):
+                yield target, value
+
+
+def parts(tree: ast.Module) -> Iterator[Pair]:
+    """What takes a part of a value (``a, b = value``) or has one added to it (``total += x``, ``all.append(x)``)."""
+    for target, value in _assignments(tree):
+        if isinstance(target, ast.Tuple | ast.List):
+            values = value.elts if isinstance(value, ast.Tuple | ast.List) else [value] * len(target.elts)
+            yield from zip(target.elts, values, strict=False)
+    for node in ast.walk(tree):
+        match node:
+            case ast.AugAssign(target=ast.Name() | ast.Attribute() as target, value=value):
+                yield target, value
+            case ast.Call(
+                func=ast.Attribute(value=ast.Name() | ast.Attribute() as target, attr="append" | "extend" | "add"),
+                args=[value],
+            ):
+                yield target, value
+
+
+def passed(tree: ast.Module) -> Iterator[Pair]:
+    """Parameters of the file's own functions and classes with what calls in the file give them."""
+    functions = {node.name: node.args.args for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            starts = [n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"]
+            functions[node.name] = [argument for start in starts for argument in start.args.args[1:]]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in functions:
+            parameters = functions[node.func.id]
+            yield from zip(parameters, node.args, strict=False)
+            by_name = {parameter.arg: parameter for parameter in parameters}
+            yield from ((by_name[k.arg], k.value) for k in node.keywords if k.arg in by_name)
+
+
+def returned(tree: ast.Module) -> Iterator[tuple[ast.FunctionDef, list[ast.expr]]]:
+    """Functions with all that they return; none that also end without a value."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            values = [n.value for n in ast.walk(node) if isinstance(n, ast.Return)]
+            if values and all(values):
+                yield node, [value for value in values if value is not None]

@@ -1,0 +1,221 @@
+"""The rule against entries that tell a workload by the sizes of its model, or by its other numbers."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator
+
+from harness.check.findings import Hit, source_rule
+from harness.check.names import Names, bindings, parts, returned
+from harness.check.source import Source, words
+
+_REALS = words("validation_target_value test_target_value train_mean train_stddev")
+_NUMBERS = _REALS | words(
+    """
+    step_hint num_train_examples num_eval_train_examples num_validation_examples num_test_examples num_parameters
+    num_pool_examples max_allowed_runtime_sec eval_period_time_sec eval_batch_size
+    """
+)
+"""Numbers of the workload: fine to compute with, but equal to a constant they name a workload."""
+
+_SIZES = frozenset({"shape", "shape_tuple", "size", "numel", "nelement", "nbytes", "vocab_size"})
+_KEEPS_SIZE = words("sum max min tuple list sorted int prod set str len round float abs reduce tree_reduce")
+_COUNTED = words("parameters named_parameters leaves tree_leaves tree_flatten flatten children modules named_modules")
+_CONTAINERS = frozenset({"current_param_container", "model_params", "params"})
+_NAMED = words("named_parameters named_modules named_children state_dict keys")
+_EQUALS = words("isclose allclose array_equal eq")
+_COLLECTS = words("Size tuple list set frozenset")
+_TIME = words("global_step step epoch")
+"""What moves while an entry trains: numbers made from it tell no workload."""
+
+_SMALLEST_TELLTALE = 8
+"""Sizes below this are structure (two axes, one channel, three heads of a fused kernel), not a known model."""
+
+_NARROW = 0.1
+"""A range for a size is as good as a number where its width is below this share of its end."""
+
+
+@source_rule(
+    "model-shape",
+    "error",
+    "does not single out a known model by the exact shape or number of its parameters, or by its other numbers",
+    "use a rule that holds for every model (a comparison with < or >, the parameter's type, its number of axes)",
+)
+def by_shape(source: Source) -> Iterable[Hit]:
+    sizes = Sizes(source)
+    for node in ast.walk(source.tree):
+        telltale = list(sizes.telltales(node))
+        if telltale:
+            yield node, f"compares a size with {', '.join(map(str, telltale))}"
+        elif isinstance(node, ast.Compare):
+            yield from _by_layer(node)
+
+
+class Sizes:
+    """What in a file is made from sizes of tensors, counts of parameters or numbers of the workload."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.bindings, self.parts = list(bindings(source.tree)), list(parts(source.tree))
+        self.counted, self.sized = Names(source.scopes), Names(source.scopes)
+        self.counted.spread([*self.bindings, *self.parts], lambda _, value: self._is_counted(value))
+        functions = [(function, ast.Tuple(values)) for function, values in returned(source.tree)]
+        self.sized.spread([*self.bindings, *self.parts, *functions], self._gives_size)
+
+    # ---- sizes ----
+
+    def _gives_size(self, target: ast.AST, value: ast.expr) -> bool:
+        """Whether a value is a size; all values that a function returns, and all parts of them."""
+        if isinstance(target, ast.FunctionDef) and isinstance(value, ast.Tuple):
+            return all(self._gives_size(target, part) for part in value.elts)
+        return self.is_size(value)
+
+    def is_size(self, expression: ast.AST) -> bool:
+        """Whether an expression is made from sizes. The value of a call is a size only where its function makes one:
+        most take tensors in and give no size out."""
+        match expression:
+            case ast.Attribute(value=value, attr=attr):
+                of_workload = attr in _NUMBERS and self.source.is_workload(value)
+                return attr in _SIZES or of_workload or expression in self.sized
+            case ast.Name():
+                return expression in self.sized
+            case ast.Call():
+                return self._is_size_call(expression)
+            case ast.Subscript(value=value):
+                return self.is_size(value)
+            case ast.BinOp(op=ast.Mod()) | ast.Compare() | ast.Constant() | ast.Dict():
+                return False
+            case ast.BinOp() if any(isinstance(n, ast.Name) and n.id in _TIME for n in ast.walk(expression)):
+                return False
+        return any(map(self.is_size, ast.iter_child_nodes(expression)))
+
+    def _is_size_call(self, call: ast.Call) -> bool:
+        name = _called(call)
+        if name in _SIZES and isinstance(call.func, ast.Attribute):
+            return True
+        if name == "getattr":
+            return self._is_number_of_the_workload(call)
+        if isinstance(call.func, ast.Name) and call.func in self.sized:
+            return True
+        if name == "len" and call.args:
+            return any(map(self._counts, ast.walk(call.args[0])))
+        return name in _KEEPS_SIZE and any(map(self.is_size, call.args))
+
+    def _is_number_of_the_workload(self, call: ast.Call) -> bool:
+        match call.args:
+            case [workload, ast.Constant(value=name), *_]:
+                return name in _NUMBERS and self.source.is_workload(workload)
+        return False
+
+    def _counts(self, node: ast.AST) -> bool:
+        if isinstance(node, ast.Attribute) and node.attr in _COUNTED:
+            return True
+        return node in self.counted or (isinstance(node, ast.Name) and node.id in _CONTAINERS)
+
+    def _is_counted(self, value: ast.expr) -> bool:
+        """Whether a value is a list of a model's parts."""
+        if not isinstance(value, ast.Call):
+            return value in self.counted
+        return _called(value) in _COUNTED or (_called(value) in _COLLECTS and any(map(self._is_counted, value.args)))
+
+    # ---- constants that tell ----
+
+    def telltales(self, node: ast.AST) -> Iterator[object]:
+        """Numbers that name a model, where a size is compared with them or looked up among them."""
+        match node:
+            case ast.Compare(left=left, ops=ops, comparators=others):
+                yield from self._of_comparison([left, *others], ops)
+            case ast.Call(args=[first, second, *_]) if _called(node) in _EQUALS:
+                yield from self._among([first, second])
+            case (
+                ast.Call(func=ast.Attribute(value=table, attr="get"), args=[key, *_])
+                | ast.Subscript(value=table, slice=key)
+            ):
+                yield from self._among([key, *self._keys(table)])
+            case ast.Match(subject=subject, cases=cases):
+                values = [n for case in cases for n in ast.walk(case.pattern) if isinstance(n, ast.MatchValue)]
+                yield from self._among([subject, *(value.value for value in values)])
+
+    def _of_comparison(self, sides: list[ast.expr], ops: list[ast.cmpop]) -> Iterator[object]:
+        if all(isinstance(op, ast.Eq | ast.NotEq | ast.In | ast.NotIn) for op in ops):
+            yield from self._among(sides)
+        elif len(ops) > 1 and self.is_size(sides[1]):
+            ends = [n for side in (sides[0], sides[2]) for n in _numbers([side]) if n >= _SMALLEST_TELLTALE]
+            if len(ends) == 2 and abs(ends[0] - ends[1]) <= _NARROW * max(ends):
+                yield from ends
+
+    def _among(self, sides: Iterable[ast.expr]) -> Iterator[object]:
+        """Constants among expressions of which one is a size."""
+        sides = list(sides)
+        if not any(map(self.is_size, sides)):
+            return
+        real = any(isinstance(n, ast.Attribute) and n.attr in _REALS for side in sides for n in ast.walk(side))
+        real = real or any(isinstance(n, ast.Constant) and n.value in _REALS for side in sides for n in ast.walk(side))
+        for number in _numbers(value for side in sides for value in self._constant(side)):
+            if number >= _SMALLEST_TELLTALE or (real and number not in (0, 1)):
+                yield number
+
+    def _constant(self, expression: ast.expr) -> list[ast.expr]:
+        """A constant expression, or what was assigned to the names in it."""
+        if isinstance(expression, ast.Call) and _called(expression) in _COLLECTS and len(expression.args) == 1:
+            return self._constant(expression.args[0])
+        if not self.source.is_constant(expression):
+            return []
+        names = {n.id for n in ast.walk(expression) if isinstance(n, ast.Name)}
+        named = [value for target, value in self.bindings if isinstance(target, ast.Name) and target.id in names]
+        return [expression, *named]
+
+    def _keys(self, table: ast.expr) -> list[ast.expr]:
+        """Keys of a dictionary that is written out."""
+        values = [table] if isinstance(table, ast.Dict) else self._constant(table)
+        return [key for value in values if isinstance(value, ast.Dict) for key in value.keys if key is not None]
+
+
+def _numbers(expressions: Iterable[ast.expr]) -> Iterator[float]:
+    """Numbers in expressions, also in the texts of shapes."""
+    for constant in (n.value for e in expressions for n in ast.walk(e) if isinstance(n, ast.Constant)):
+        if isinstance(constant, str):
+            yield from map(int, re.findall(r"\d+", constant))
+        elif isinstance(constant, int | float) and not isinstance(constant, bool):
+            yield constant
+
+
+def _called(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+
+
+# ---- names of layers and models ----
+
+
+def _by_layer(node: ast.Compare) -> Iterator[Hit]:
+    """``"layer4.2.conv3.weight" in dict(model.named_parameters())``, ``type(params).__name__ == "ResNet"``."""
+    sides = [node.left, *node.comparators]
+    texts = [n.value for side in sides for n in ast.walk(side) if isinstance(n, ast.Constant)]
+    numbered = [text for text in texts if isinstance(text, str) and re.search(r"\d", text)]
+    if isinstance(node.ops[0], ast.In | ast.NotIn) and _names_of_layers(sides[-1]) and sides[0:1] and numbered:
+        yield node, f"asks the model for its layer {numbered[0]!r}"
+    classes = [text for text in texts if isinstance(text, str) and "Parallel" not in text]
+    if any(map(_is_class_of_the_model, sides)) and classes:
+        yield node, f"asks whether the model is a {classes[0]}"
+
+
+def _names_of_layers(expression: ast.AST) -> bool:
+    if isinstance(expression, ast.Name):
+        return expression.id in _CONTAINERS
+    return isinstance(expression, ast.Call) and (
+        (_called(expression) in ("dict", "list", "set", *_NAMED))
+        and (_called(expression) in _NAMED or any(map(_names_of_layers, expression.args)))
+    )
+
+
+def _is_class_of_the_model(expression: ast.AST) -> bool:
+    """``type(model).__name__``, ``model.__class__.__qualname__``."""
+    match expression:
+        case ast.Attribute(
+            value=ast.Call(func=ast.Name(id="type"), args=[ast.Name(id=name)])
+            | ast.Attribute(value=ast.Name(id=name), attr="__class__"),
+            attr="__name__" | "__qualname__",
+        ):
+            return name in _CONTAINERS
+    return False
