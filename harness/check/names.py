@@ -29,7 +29,7 @@ class Names:
         text = ast.unparse(node)
         if isinstance(node, ast.Attribute) or text in self._start:
             return text in self._start or (None, text) in self._known
-        scope = next((s for s in self._scopes(node) if s is None or text in _bound_in(s)), None)
+        scope = next((s for s in self._scopes(node) if s is None or text in bound_in(s)), None)
         return (scope, text) in self._known
 
     def add(self, target: ast.AST) -> None:
@@ -53,7 +53,7 @@ class Names:
 
 
 @functools.lru_cache(maxsize=4096)
-def _bound_in(scope: ast.AST) -> frozenset[str]:
+def bound_in(scope: ast.AST) -> frozenset[str]:
     """Names that a function takes or assigns; its inner functions' too."""
     stored = {n.id for n in ast.walk(scope) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
     return frozenset(stored | {n.arg for n in ast.walk(scope) if isinstance(n, ast.arg)})

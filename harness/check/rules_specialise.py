@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import functools
 from collections.abc import Iterable, Iterator
+from typing import TypeGuard
 
 from harness.check.findings import Hit, source_rule
+from harness.check.names import bound_in
 from harness.check.source import SIZE_FUNCTIONS, Source, words
 from harness.view import IDENTITY
 
@@ -41,15 +43,21 @@ def by_name(source: Source) -> Iterable[Hit]:
         if source.top_function(node) in SIZE_FUNCTIONS or _is_only_reported(source, node):
             continue
         yield from _identity_of_the_workload(source, node)
-        if isinstance(node, ast.Constant) and node.value in known_names() and _decides(source, node):
+        if _names_a_workload(node) and _decides(source, node):
             yield node, f"decides by the workload's name {node.value!r}"
     yield from _kept_by_size_functions(source)
+
+
+def _names_a_workload(node: ast.AST) -> TypeGuard[ast.Constant]:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.lower() in known_names()
 
 
 def _identity_of_the_workload(source: Source, node: ast.AST) -> Iterator[Hit]:
     if isinstance(node, ast.Attribute) and source.is_workload(node.value):
         if node.attr in IDENTITY or node.attr.startswith("__"):
             yield node, f"reads workload.{node.attr}, which says which workload it is on"
+    elif _is_text_of_the_workload(source, node):
+        yield node, "makes a text of the workload, which says which one it is"
     elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args:
         if node.func.id in ("type", "isinstance", "repr", "str", "vars", "id") and source.is_workload(node.args[0]):
             yield node, f"asks {node.func.id}() of the workload, which says which one it is"
@@ -59,6 +67,18 @@ def _identity_of_the_workload(source: Source, node: ast.AST) -> Iterator[Hit]:
                 yield node, "asks the workload for an attribute that says which one it is"
     elif isinstance(node, ast.Name) and node.id == "workload_name" and isinstance(node.ctx, ast.Load):
         yield node, "uses the workload's name"
+
+
+def _is_text_of_the_workload(source: Source, node: ast.AST) -> bool:
+    """``f"{workload}"``, ``"%s" % workload``, ``"{}".format(workload)``."""
+    match node:
+        case ast.FormattedValue(value=value):
+            return source.is_workload(value)
+        case ast.BinOp(left=ast.Constant(value=str()), op=ast.Mod(), right=value):
+            return any(map(source.is_workload, value.elts if isinstance(value, ast.Tuple) else [value]))
+        case ast.Call(func=ast.Attribute(value=ast.Constant(value=str()), attr="format"), args=args, keywords=keywords):
+            return any(map(source.is_workload, [*args, *(keyword.value for keyword in keywords)]))
+    return False
 
 
 def _is_only_reported(source: Source, node: ast.AST) -> bool:
@@ -89,13 +109,35 @@ def _decides(source: Source, node: ast.AST) -> bool:
 
 def _kept_by_size_functions(source: Source) -> Iterator[Hit]:
     """get_batch_size is given the name; it must not leave it where other functions find it."""
-    for function in source.tree.body:
-        if not isinstance(function, ast.FunctionDef) or function.name not in SIZE_FUNCTIONS:
-            continue
-        for node in ast.walk(function):
-            stored = isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store)
-            if isinstance(node, ast.Global) or stored:
-                yield node, f"{function.name} keeps something for other functions; it is there to give a number"
+    functions = {node.name: node for node in source.tree.body if isinstance(node, ast.FunctionDef)}
+    for name in SIZE_FUNCTIONS & functions.keys():
+        helpers = {
+            n.func.id for n in ast.walk(functions[name]) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)
+        }
+        for function in (functions[each] for each in {name, *(helpers & functions.keys())}):
+            yield from ((node, f"{name} {_KEEPS}") for node in ast.walk(function) if _keeps(function, node))
+
+
+_KEEPS = "keeps something for other functions; it is there to give a number"
+_ADDING = frozenset({"append", "add", "update", "setdefault", "extend", "insert", "appendleft"})
+
+
+def _keeps(function: ast.FunctionDef, node: ast.AST) -> bool:
+    """Whether a node stores something that outlives the call: in a global, or in an object from outside."""
+    match node:
+        case ast.Global():
+            return True
+        case ast.Attribute(value=held, ctx=ast.Store()) | ast.Subscript(value=held, ctx=ast.Store()):
+            return _is_from_outside(function, held)
+        case ast.Call(func=ast.Attribute(value=held, attr=attr)) if attr in _ADDING:
+            return _is_from_outside(function, held)
+    return False
+
+
+def _is_from_outside(function: ast.FunctionDef, node: ast.AST) -> bool:
+    while isinstance(node, ast.Attribute | ast.Subscript):
+        node = node.value
+    return isinstance(node, ast.Name) and node.id not in bound_in(function)
 
 
 # ---- what it is judged by ----

@@ -119,7 +119,39 @@ type(current_param_container).__name__ == "DistributedDataParallel"
 math.isclose(loss, 16.0)
 """
 
+NAMES = """
+def rate_of(task):
+    return RATES.get(task.name, 1.0)  # !
+rate_of(workload)
+class Trainer:
+    def __init__(self, job):
+        self.job = job
+    def factor(self):
+        return self.job.name == "wmt"  # !
+Trainer(workload)
+"Mnist" in f"{workload}"  # !
+"Mnist" in "%s" % workload  # !
+"Mnist" in "{}".format(workload)  # !
+label == "MNIST"  # !
+SEEN = []
+def remember(name):
+    SEEN.append(name)  # !
+def get_batch_size(workload_name):
+    SEEN.append(workload_name)  # !
+    remember(workload_name)
+    sizes = {}
+    sizes["mnist"] = 128
+    sizes.update(wmt=64)
+    return sizes[workload_name.lower()]
+def other(task):
+    return task.name
+other(layer)
+"%s of %d" % (name, 3), f"{layer.name}"
+raise ValueError(f"{workload} has no steps")
+"""
+
 FORMS = [
+    ("workload-name", NAMES),
     ("model-shape", SHAPES),
     ("model-shape", STRUCTURE),
     ("reads-files", READS),
