@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Callable, Iterable
 
 from harness.check.findings import Hit, source_rule
-from harness.check.names import bindings
+from harness.check.names import Names, bindings
 from harness.check.paths import paths_of
 from harness.check.source import Source, matches, words
 
@@ -24,6 +24,7 @@ class Access:
       names: full paths of functions and modules; ``a.*`` is everything below ``a``.
       methods: method names that can mean nothing else, whatever the object.
       of_paths: method names that count where the object is one of pathlib's.
+      of_objects: classes, and methods that count where the object is made by one of them.
       imports: modules whose import alone breaks the rule.
       allowed: uses that do not count.
     """
@@ -31,6 +32,7 @@ class Access:
     names: frozenset[str]
     methods: frozenset[str] = frozenset()
     of_paths: frozenset[str] = frozenset()
+    of_objects: tuple[tuple[frozenset[str], frozenset[str]], ...] = ()
     imports: frozenset[str] = frozenset()
     allowed: Callable[[Source, ast.AST], bool] = lambda source, node: False
 
@@ -151,6 +153,25 @@ def _is_an_open_file(source: Source, node: ast.AST) -> bool:
     return given is not None and ast.unparse(given) in opened
 
 
+def _is_without_a_limit(source: Source, node: ast.AST) -> bool:
+    """``queue.get()`` of a queue that holds something comes back at once; ``queue.get(timeout=1)`` expects to wait."""
+    call = source.parents.get(node)
+    if getattr(node, "attr", "") not in ("get", "put") or not isinstance(call, ast.Call):
+        return False
+    return len(call.args) < 2 and all(keyword.arg not in ("timeout", None) for keyword in call.keywords)
+
+
+def _loads_in_this_thread(source: Source, node: ast.AST) -> bool:
+    """``DataLoader(data)``, which has no workers unless it is told to."""
+    if source.dotted(node) != "torch.utils.data.DataLoader":
+        return False
+    call = source.parents.get(node)
+    given = [k.value for k in call.keywords if k.arg == "num_workers"] if isinstance(call, ast.Call) else []
+    return all(isinstance(value, ast.Constant) and value.value == 0 for value in given)
+
+
+_EVENTS = words("threading.Event threading.Condition threading.Barrier")
+_QUEUES = words("queue.Queue queue.LifoQueue queue.PriorityQueue queue.SimpleQueue")
 _OPENERS = words("builtins.open io.open codecs.open gzip.open bz2.open lzma.open zipfile.ZipFile tarfile.open")
 _READ = _OPENERS | words("""
     os.open os.read os.listdir os.scandir os.walk os.stat os.path.exists os.path.isfile os.path.isdir os.path.getsize
@@ -216,7 +237,11 @@ ACCESS: tuple[tuple[str, str, str, Access], ...] = (
         "sleeps",
         "does not wait for time to pass",
         "remove it; only work moves a trial on",
-        Access(words("time.sleep asyncio.sleep signal.pause signal.alarm signal.setitimer select.select sched.*")),
+        Access(
+            words("time.sleep asyncio.sleep signal.pause signal.alarm signal.setitimer select.select sched.*"),
+            of_objects=((_EVENTS, words("wait wait_for")), (_QUEUES, words("get put"))),
+            allowed=_is_without_a_limit,
+        ),
     ),
     (
         "threads",
@@ -227,7 +252,8 @@ ACCESS: tuple[tuple[str, str, str, Access], ...] = (
             threading.Thread threading.Timer _thread.* multiprocessing.* concurrent.futures.* concurrent.* asyncio.*
             subprocess.* joblib.* torch.multiprocessing.* torch.futures.* os.fork os.forkpty os.system os.popen
             os.posix_spawn os.posix_spawnp os.spawnl os.spawnv os.spawnve os.execv os.execve os.execvp os.kill
-            signal.signal atexit.register"""),
+            signal.signal atexit.register torch.utils.data.DataLoader"""),
+            allowed=_loads_in_this_thread,
         ),
     ),
     (
@@ -287,8 +313,24 @@ def _breaches(source: Source, access: Access) -> Iterable[Hit]:
 
 def _is_method(source: Source, node: ast.Attribute, access: Access) -> bool:
     """Whether an attribute is one of the methods that a rule speaks of."""
-    of_path = node.attr in access.of_paths and paths_of(source).is_path(node.value)
-    return source.dotted(node) is None and (node.attr in access.methods or of_path)
+    if source.dotted(node) is not None:
+        return False
+    if node.attr in access.methods or (node.attr in access.of_paths and paths_of(source).is_path(node.value)):
+        return True
+    return any(
+        node.attr in methods and _is_made_by(source, node.value, makers) for makers, methods in access.of_objects
+    )
+
+
+def _is_made_by(source: Source, node: ast.expr, makers: frozenset[str]) -> bool:
+    """Whether an object is what one of these classes makes, or a name that holds such an object."""
+    made = Names(source.scopes)
+    made.spread(bindings(source.tree), lambda _, value: _is_call_of(source, value, makers))
+    return node in made or _is_call_of(source, node, makers)
+
+
+def _is_call_of(source: Source, node: ast.expr, makers: frozenset[str]) -> bool:
+    return isinstance(node, ast.Call) and source.dotted(node.func) in makers
 
 
 def _add(name: str, summary: str, mend: str, access: Access) -> None:

@@ -6,6 +6,7 @@ import ast
 import builtins
 import dataclasses
 import functools
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -85,8 +86,8 @@ class Source:
                     found[alias.asname or first] = alias.name if alias.asname else first
             elif isinstance(node, ast.ImportFrom):
                 base = "." * node.level + (node.module or "")
-                for alias in node.names:
-                    found[alias.asname or alias.name] = f"{base}.{alias.name}"
+                for name, bound in _imported_names(node):
+                    found[bound] = f"{base}.{name}"
         return found
 
     @functools.cached_property
@@ -170,6 +171,17 @@ class Source:
     def is_constant(self, node: ast.AST) -> bool:
         """Whether an expression has the same value in every trial, as far as the text tells."""
         return _is_literal(node, self.constants)
+
+
+def _imported_names(node: ast.ImportFrom) -> Iterator[tuple[str, str]]:
+    """What an import takes, and as what; all that a star means, where it is of the standard library and known here."""
+    for alias in node.names:
+        if alias.name != "*":
+            yield alias.name, alias.asname or alias.name
+        elif not node.level and (node.module or "").partition(".")[0] in sys.stdlib_module_names:
+            module = sys.modules.get(node.module or "")
+            names = getattr(module, "__all__", None) or [name for name in dir(module) if not name.startswith("_")]
+            yield from zip(names, names, strict=True)
 
 
 def _is_workload_attribute(node: ast.AST) -> bool:

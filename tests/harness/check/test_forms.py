@@ -150,7 +150,26 @@ other(layer)
 raise ValueError(f"{workload} has no steps")
 """
 
+WAITS = """
+import queue, threading
+threading.Event().wait(0.01)  # !
+GATE = threading.Condition()
+with GATE:
+    GATE.wait_for(ready, 0.01)  # !
+queue.Queue().get(timeout=0.01)  # !
+todo = queue.Queue()
+todo.put(3)
+todo.get(), {}.get("timeout"), handle.wait()
+todo.get(True, 0.01)  # !
+with threading.Lock():
+    pass
+"""
+
 FORMS = [
+    ("sleeps", WAITS),
+    ("sleeps", "from time import *\nsleep(0.01)  # !\nctime"),
+    ("threads", "from torch.utils.data import DataLoader\nDataLoader(x)\nDataLoader(x, num_workers=2)  # !"),
+    ("threads", "import torch.utils.data as data\ndata.DataLoader(x, num_workers=0)\ndata.DataLoader"),
     ("workload-name", NAMES),
     ("model-shape", SHAPES),
     ("model-shape", STRUCTURE),
