@@ -37,7 +37,10 @@ class Paths:
 
     def is_own(self, node: ast.AST) -> bool:
         """Whether an expression is made from ``__file__``, and does not climb out of the entry's folder."""
-        return _mentions(node, self._made_from_file) and all(map(self._is_inside, self._texts(node)))
+        return self.is_made_from_file(node) and all(map(self._is_inside, self._texts(node)))
+
+    def is_made_from_file(self, node: ast.AST) -> bool:
+        return _mentions(node, self._made_from_file)
 
     def _is_inside(self, text: str) -> bool:
         return not text.startswith("/") or Path(os.path.normpath(text)).is_relative_to(self.root)

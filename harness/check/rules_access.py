@@ -184,7 +184,7 @@ _READ = _OPENERS | words("""
     flax.training.checkpoints.* orbax.*""")
 _WRITE = words("""
     os.write os.remove os.unlink os.rename os.replace os.mkdir os.makedirs os.rmdir os.removedirs os.symlink os.link
-    os.truncate shutil.* tempfile.* os.chdir logging.FileHandler logging.basicConfig
+    os.truncate shutil.* tempfile.* logging.FileHandler logging.basicConfig
     logging.handlers.RotatingFileHandler logging.handlers.TimedRotatingFileHandler logging.handlers.WatchedFileHandler
     torch.utils.tensorboard.SummaryWriter tensorboardX.SummaryWriter
     numpy.save numpy.savez numpy.savez_compressed numpy.savetxt jax.numpy.save torch.save torch.jit.save""")
@@ -215,11 +215,13 @@ ACCESS: tuple[tuple[str, str, str, Access], ...] = (
     ),
     (
         "environment",
-        "neither reads nor sets environment variables, except those of a distributed launcher",
+        "neither reads nor sets environment variables, except those of a distributed launcher, and asks nothing else "
+        "of the machine (its cores, the home folder, the command line)",
         "make it a hyperparameter or a constant of the source",
         Access(
             words("""os.environ os.environ.* os.environb os.getenv os.getenvb os.putenv os.unsetenv platform.*
-            socket.gethostname os.uname os.getlogin os.getpid getpass.*"""),
+            socket.gethostname os.uname os.getlogin os.getpid getpass.* os.cpu_count os.path.expanduser
+            os.path.expandvars pathlib.Path.home sys.argv"""),
             allowed=_is_launcher_variable,
         ),
     ),
@@ -228,7 +230,8 @@ ACCESS: tuple[tuple[str, str, str, Access], ...] = (
         "opens no connection",
         "bring what it needs in the entry's folder",
         Access(
-            words("torch.hub.* torch.distributed.rpc.* huggingface_hub.* transformers.* wandb.*"),
+            words("""jax.distributed.initialize torch.hub.* torch.distributed.rpc.* huggingface_hub.* transformers.*
+            wandb.*"""),
             imports=words("""socket socketserver ssl urllib http requests httpx aiohttp ftplib smtplib poplib imaplib
             telnetlib xmlrpc websockets urllib3 paramiko boto3 wandb mlflow huggingface_hub grpc zmq"""),
         ),

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from harness.check.findings import Hit, source_rule
+from harness.check.paths import paths_of
 from harness.check.source import Source, matches, words
 
 # ---- randomness ----
@@ -102,7 +103,8 @@ _SETTERS = words(
     torch.set_grad_enabled torch.autograd.set_detect_anomaly torch.set_flush_denormal
     torch.autograd.set_grad_enabled torch.set_warn_always torch.set_printoptions numpy.seterr numpy.set_printoptions
     jax.config.update jax.experimental.enable_x64 sys.setrecursionlimit sys.setswitchinterval os.sched_setaffinity
-    os.nice resource.setrlimit gc.disable gc.freeze warnings.simplefilter warnings.filterwarnings locale.setlocale
+    os.nice os.chdir resource.setrlimit gc.disable gc.freeze warnings.simplefilter warnings.filterwarnings
+    locale.setlocale
     """
 )
 _HARMLESS_SETTERS = frozenset(
@@ -120,16 +122,26 @@ _HARMLESS_SETTERS = frozenset(
 @source_rule(
     "global-settings",
     "error",
-    "leaves settings of the process alone: threads, default types, determinism, gradient mode",
+    "leaves settings of the process alone: threads, default types, determinism, gradient mode, folders",
     "remove it; give dtype and device where tensors are made, and use `with torch.no_grad():` for a block",
 )
 def global_settings(source: Source) -> Iterable[Hit]:
     for node, path in source.references():
         if path in _SETTERS - _HARMLESS_SETTERS and not _is_context(source, node):
             yield node, f"{path} changes a setting of the whole process"
+        elif path in _SEARCH_PATH and not _adds_own_folder(source, node):
+            yield node, f"{path} lets imports find what is not the entry's"
     for target, path in _assigned_attributes(source):
         if path.startswith("jax.config."):
             yield target, f"sets {path} for the whole process"
+
+
+_SEARCH_PATH = frozenset({"sys.path.insert", "sys.path.append", "sys.path.extend", "site.addsitedir"})
+
+
+def _adds_own_folder(source: Source, node: ast.AST) -> bool:
+    call = source.parents.get(node)
+    return isinstance(call, ast.Call) and any(map(paths_of(source).is_made_from_file, call.args))
 
 
 def _is_context(source: Source, node: ast.AST) -> bool:
@@ -153,6 +165,9 @@ def speed_settings(source: Source) -> Iterable[Hit]:
             yield node, f"calls {path}"
 
 
+_PATCHERS = frozenset({"unittest.mock.patch", "unittest.mock.patch.*", "pytest.MonkeyPatch", "pytest.MonkeyPatch.*"})
+
+
 @source_rule(
     "patches",
     "error",
@@ -163,6 +178,9 @@ def patches(source: Source) -> Iterable[Hit]:
     for target, path in _assigned_attributes(source):
         if not path.startswith((*_SPEED_SETTINGS, "jax.config.")):
             yield target, f"assigns to {path}"
+    for used, path in source.references():
+        if matches(path, _PATCHERS):
+            yield used, f"uses {path}"
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store | ast.Del):
             if _is_of_the_workload(source, node.value) or source.is_workload(node.value):
@@ -204,7 +222,7 @@ def _assigned_attributes(source: Source) -> Iterator[tuple[ast.expr, str]]:
         holder = node if isinstance(node, ast.Attribute) else node.value
         path = source.dotted(holder)
         base = holder.value if isinstance(holder, ast.Attribute) else holder
-        if path is None or source.is_own(path) or path.startswith(("builtins.", "os.environ")):
+        if path is None or source.is_own(path) or path.startswith("os.environ"):
             continue
         if isinstance(base, ast.Name | ast.Attribute) and _is_imported(source, base):
             yield node, path
@@ -234,8 +252,20 @@ def swallows(source: Source) -> Iterable[Hit]:
                 raises = any(isinstance(n, ast.Raise) for statement in handler.body for n in ast.walk(statement))
                 if _is_broad(source, handler) and not raises:
                     yield handler, "catches every exception around a training step and goes on"
+            yield from (
+                (leaving, "leaves a `finally` and drops the exception") for leaving in _leavings(node.finalbody)
+            )
         elif isinstance(node, ast.With) and _suppresses_training(source, node):
             yield node, "suppresses every exception around a training step"
+
+
+def _leavings(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """Returns out of a ``finally``, which end whatever exception is on its way."""
+    for statement in body:
+        if isinstance(statement, ast.Return):
+            yield statement
+        elif not isinstance(statement, ast.FunctionDef | ast.ClassDef):
+            yield from _leavings([n for n in ast.iter_child_nodes(statement) if isinstance(n, ast.stmt)])
 
 
 def _suppresses_training(source: Source, node: ast.With) -> bool:
@@ -256,12 +286,19 @@ def _is_broad(source: Source, handler: ast.ExceptHandler) -> bool:
     return any(source.dotted(kind) in _BROAD for kind in kinds)
 
 
+_STEP_ARGUMENTS = frozenset({"batch", "current_param_container", "loss"})
+
+
 def _is_training(source: Source, statement: ast.stmt) -> bool:
-    """Whether a statement calls the workload, the queue, a backward pass or an optimizer."""
-    for node in ast.walk(statement):
-        called = node.func if isinstance(node, ast.Call) else None
-        is_step = isinstance(called, ast.Attribute) and called.attr in ("backward", "step")
-        of_workload = isinstance(called, ast.Attribute) and source.is_workload(called.value)
-        if is_step or of_workload or (isinstance(node, ast.Name) and node.id == "input_queue"):
-            return True
-    return False
+    """Whether a statement uses the queue, or calls the workload, a backward pass, an optimizer or the entry's step."""
+    nodes = list(ast.walk(statement))
+    drawn = any(isinstance(node, ast.Name) and node.id == "input_queue" for node in nodes)
+    return drawn or any(isinstance(node, ast.Call) and _is_step(source, node) for node in nodes)
+
+
+def _is_step(source: Source, call: ast.Call) -> bool:
+    if isinstance(call.func, ast.Attribute) and (call.func.attr == "backward" or source.is_workload(call.func.value)):
+        return True
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    given = {node.id for argument in call.args for node in ast.walk(argument) if isinstance(node, ast.Name)}
+    return name == "step" or ("step" in name and bool(given & _STEP_ARGUMENTS))

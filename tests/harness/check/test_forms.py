@@ -165,7 +165,41 @@ with threading.Lock():
     pass
 """
 
+SWALLOWS = """
+import contextlib
+try:
+    state, params = train_step(state, current_param_container, batch)
+except Exception:  # !
+    pass
+with contextlib.suppress(Exception):  # !
+    do_step(optimizer, loss)
+def update():
+    try:
+        loss.backward()
+    finally:
+        return params  # !
+try:
+    steps = steps_in(text)
+except Exception:
+    steps = 1
+try:
+    train_step(batch)
+except ValueError:
+    pass
+finally:
+    def close():
+        return 1
+"""
+
 FORMS = [
+    ("swallows", SWALLOWS),
+    ("patches", "import builtins\nbuiltins.print = len  # !\nlist = 3\nnames = dict()\nnames['a'] = 3"),
+    ("patches", "from unittest import mock\nmock.patch('jax.nn.relu', f).start()  # !\nmock.Mock()"),
+    ("patches", "from unittest.mock import patch\nwith patch.object(a, 'b'):  # !\n    pass"),
+    ("global-settings", "import sys\nsys.path.insert(0, '/opt/tricks')  # !\nsys.path.append(__file__[:-3])"),
+    ("global-settings", "import os\nos.chdir('/tmp')  # !\nos.getcwd()"),
+    ("environment", "import os, sys\nos.cpu_count()  # !\nos.path.expanduser('~')  # !\nsys.argv  # !\nos.sep"),
+    ("network", "import jax\njax.distributed.initialize('10.0.0.1:1')  # !\njax.distributed.is_initialized()"),
     ("sleeps", WAITS),
     ("sleeps", "from time import *\nsleep(0.01)  # !\nctime"),
     ("threads", "from torch.utils.data import DataLoader\nDataLoader(x)\nDataLoader(x, num_workers=2)  # !"),
