@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -28,6 +28,7 @@ class Guard:
       findings: what was found.
       inside: the submission function that is running, if any.
       dropout: the rates with which the model was trained.
+      queue: where batches come from, while steps are taken.
     """
 
     framework: str
@@ -37,6 +38,7 @@ class Guard:
     findings: list[Finding] = dataclasses.field(default_factory=list)
     inside: str = ""
     dropout: list[Any] = dataclasses.field(default_factory=list)
+    queue: WatchedQueue | None = None
 
     def report(self, rule: str, message: str, function: str = "") -> None:
         path, line = self.places.get(function or self.inside, (self.main, 1))
@@ -69,7 +71,7 @@ class Guard:
     def _watched(self, name: str, function: Callable[..., Any], workload: Workload) -> Callable[..., Any]:
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
-            with self.leaving_alone(name, workload):
+            with self.leaving_alone(name, workload), self._leaving_arguments(name, args, kwargs):
                 return function(*args, **kwargs)
 
         return call
@@ -90,6 +92,19 @@ class Guard:
         self._compare(before, fixed_parts(self.framework, workload), name)
         self.inside = ""
 
+    @contextlib.contextmanager
+    def _leaving_arguments(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Iterator[None]:
+        """Reports changes of the batches that were given so far, and of arguments that the harness keeps."""
+        names = {**SUBMISSION_FUNCTIONS, **OPTIONAL_SUBMISSION_FUNCTIONS}[name]
+        given = {**dict(zip(names, args, strict=False)), **kwargs}
+        kept = {key: given[key] for key in _KEPT_ARGUMENTS & given.keys()}
+        before = {key: repr(value) for key, value in kept.items()}
+        yield
+        for key in sorted(key for key, value in kept.items() if repr(value) != before[key]):
+            self.report("changes-workload", f"{name} changes {key}, which is the harness's", name)
+        for change in self.queue.changes() if self.queue else ():
+            self.report("changes-batch", f"{change} a batch of the input queue", name)
+
     def _compare(self, before: Mapping[str, Snapshot], after: Mapping[str, Snapshot], name: str) -> None:
         for rule, snapshot in before.items():
             changed = [key for key, value in snapshot.items() if not _same(after[rule].get(key), value)]
@@ -98,6 +113,8 @@ class Guard:
             for key in changed:
                 self.report(rule, _CHANGED[rule].format(function=name, key=key, value=after[rule].get(key)), name)
 
+
+_KEPT_ARGUMENTS = frozenset({"eval_results", "current_params_types", "model_params_types"})
 
 _CHANGED: Mapping[str, str] = {
     "changes-workload": "{function} changes workload.{key}",
@@ -125,17 +142,32 @@ class WatchedQueue:
 
     def __next__(self) -> Any:
         batch = next(self._queue)
-        self._given.append((batch, {name: np.array(value) for name, value in batch.items()}))
+        self._given.append((batch, _copy(batch)))
         return batch
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._queue, name)
 
     def changes(self) -> list[str]:
-        """What was changed in the batches since the last call; forgets them."""
-        found = [change for batch, copy in self._given for change in _batch_changes(batch, copy)]
-        self._given.clear()
+        """What was changed in the batches since the last call."""
+        found = []
+        for index, (batch, copy) in enumerate(self._given):
+            if changed := list(_batch_changes(batch, copy)):
+                found += changed
+                self._given[index] = batch, _copy(batch)
         return found
+
+    def forget(self) -> None:
+        self._given.clear()
+
+
+def _copy(batch: Any) -> dict[str, np.ndarray]:
+    return {name: np.array(() if _is_deleted(value) else value) for name, value in batch.items()}
+
+
+def _is_deleted(value: Any) -> bool:
+    """Whether a jax array was given away to a compiled function."""
+    return bool(getattr(value, "is_deleted", bool)())
 
 
 def _batch_changes(batch: Any, copy: Mapping[str, np.ndarray]) -> Iterator[str]:
@@ -143,9 +175,7 @@ def _batch_changes(batch: Any, copy: Mapping[str, np.ndarray]) -> Iterator[str]:
     yield from (f"removes {name!r} from" for name in copy.keys() - batch.keys())
     for name in copy.keys() & batch.keys():
         value = batch[name]
-        if not getattr(value, "is_deleted", bool)() and not np.array_equal(
-            np.asarray(value), copy[name], equal_nan=True
-        ):
+        if not _is_deleted(value) and not np.array_equal(np.asarray(value), copy[name], equal_nan=True):
             yield f"changes {name!r} in"
 
 

@@ -202,11 +202,11 @@ class Examination:
     def _advance(self, loop: Loop, until: int) -> dict[str, np.ndarray]:
         """Steps and evaluations until there were so many steps; the parameters then."""
         shape = structure(loop.params)
+        self.guard.queue = loop.queue  # type: ignore[assignment]
         while loop.steps < until:
             with self._failures():
                 stop = loop.advance()
-                for change in loop.queue.changes():  # type: ignore[attr-defined]
-                    self.guard.report("changes-batch", f"{change} a batch of the input queue", "update_params")
+                loop.queue.forget()  # type: ignore[attr-defined]
                 if structure(loop.params) != shape:
                     self.guard.report(
                         "changes-model", "the parameters have other names, shapes or types", "update_params"
@@ -228,11 +228,13 @@ class Examination:
 
     def _through_checkpoint(self, loop: Loop, point: Point) -> Loop:
         """A new loop, with new modules and a new workload, that holds what was saved of the old one."""
-        saved = save_training(loop.params, loop.model_state, loop.optimizer_state)
+        with _saving("save"):
+            saved = save_training(loop.params, loop.model_state, loop.optimizer_state)
         fresh = self._start("a run from a checkpoint", point)
-        fresh.params, fresh.model_state, fresh.optimizer_state = restore_training(
-            saved, fresh.params, fresh.model_state, fresh.optimizer_state
-        )
+        with _saving("restore"):
+            fresh.params, fresh.model_state, fresh.optimizer_state = restore_training(
+                saved, fresh.params, fresh.model_state, fresh.optimizer_state
+            )
         for name in ("steps", "queue", "keys", "eval_results", "rows", "last_eval_step", "last_sync_step"):
             setattr(fresh, name, getattr(loop, name))
         return fresh
@@ -277,6 +279,18 @@ class Examination:
         frames = [(Path(f.filename), f.lineno or 1) for f in traceback.extract_tb(error.__traceback__)]
         own = [(path, line) for path, line in frames if path.is_relative_to(self.guard.folder)]
         return own[-1] if own else None
+
+
+@contextlib.contextmanager
+def _saving(what: str) -> Iterator[None]:
+    """An entry's own ``state_dict`` and ``load_state_dict`` run here, and frameworks' that find another model."""
+    try:
+        yield
+    except CannotSaveError:
+        raise
+    except Exception as error:
+        text = " ".join(str(error).split())
+        raise CannotSaveError(f"to {what} a checkpoint fails: {type(error).__name__}: {text}") from error
 
 
 def _difference(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> str:

@@ -203,7 +203,17 @@ def _is_of_the_workload(source: Source, node: ast.AST) -> bool:
     )
 
 
+_MUTATING = words("clear update pop popitem setdefault append extend insert remove sort reverse")
+_KEPT = frozenset({"eval_results", "current_params_types", "model_params_types"})
+"""Arguments that the harness keeps and gives to every call."""
+
+
 def _patching_call(source: Source, node: ast.Call) -> Iterator[Hit]:
+    if isinstance(node.func, ast.Attribute) and node.func.attr in _MUTATING:
+        holder = node.func.value
+        kept = isinstance(holder, ast.Name) and holder.id in _KEPT
+        if kept or (isinstance(holder, ast.Attribute) and source.is_workload(holder.value)):
+            yield node, f"changes {ast.unparse(holder)}"
     name = source.dotted(node.func)
     if name not in ("builtins.setattr", "builtins.delattr", "builtins.vars") or not node.args:
         return

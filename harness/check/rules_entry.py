@@ -18,6 +18,7 @@ from harness.compat.layout import REPOSITORY_ROOTS
 from harness.compat.sources import Import, Sources
 from harness.config import ConfigError, Document, load_document
 from harness.entry import INFO_FILE, SEARCH_SPACE_FILES, signature_problems
+from harness.spec import OPTIONAL_SUBMISSION_FUNCTIONS, SUBMISSION_FUNCTIONS
 from harness.tuning import parse_search_space
 
 declare(
@@ -70,7 +71,15 @@ _ABSENCE = ("ImportError", "ModuleNotFoundError", "Exception")
 
 
 def functions(path: Path, sources: Sources) -> Iterator[Finding]:
-    for line, message in signature_problems(sources.trees[path]):
+    tree = sources.trees[path]
+    awaited = {node.name: node for node in tree.body if isinstance(node, ast.AsyncFunctionDef)}
+    for name in awaited.keys() & {*SUBMISSION_FUNCTIONS, *OPTIONAL_SUBMISSION_FUNCTIONS}:
+        yield finding(
+            "arguments", path, awaited[name].lineno, f"{name} is async, but the harness calls it: write `def`"
+        )
+    for line, message in signature_problems(tree):
+        if any(f"function {name}(" in message for name in awaited):
+            continue
         missing = message.startswith("required function")
         yield finding("missing-function" if missing else "arguments", path, line, _without_advice(message))
 

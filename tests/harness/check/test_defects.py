@@ -110,6 +110,12 @@ IN_THE_SOURCE = [
         "workload.step_hint ==",
         before_return("if workload.step_hint == 6000:", "    optimizer.step()"),
     ),
+    Defect(
+        "waits to be awaited",
+        "arguments",
+        "async def update_params",
+        {"\ndef update_params(": "\nasync def update_params("},
+    ),
     Defect("reads a file", "reads-files", "open('/etc/hostname')", before_return("open('/etc/hostname').close()")),
     Defect(
         "reads a file with pathlib",
@@ -328,7 +334,28 @@ WHEN_IT_RUNS = [
         UPDATE,
         before_return("vars_of = workload.__class__.__mro__ and workload.__dict__", "vars_of['variant'] = 'mine'"),
     ),
+    Defect(
+        "has an optimizer whose state cannot be loaded",
+        "checkpoint",
+        "def init_optimizer_state",
+        {
+            "    @torch.no_grad()\n    def step(self):": "    def state_dict(self):\n        return {'groups': 1}\n\n"
+            "    @torch.no_grad()\n    def step(self):",
+        },
+    ),
     Defect("changes the batch in place", "changes-batch", UPDATE, before_return("batch['targets'].zero_()")),
+    Defect(
+        "changes the batch where it draws it",
+        "changes-batch",
+        "def data_selection",
+        {QUEUE: "    batch = next(input_queue)\n    batch['targets'].zero_()\n    return batch\n"},
+    ),
+    Defect(
+        "forgets the results in disguise",
+        "changes-workload",
+        UPDATE,
+        before_return("for method in (eval_results.clear,): method()"),
+    ),
     Defect(
         "changes the model's structure",
         "changes-model",

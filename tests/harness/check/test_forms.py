@@ -192,6 +192,8 @@ finally:
 """
 
 FORMS = [
+    ("patches", "eval_results.clear()  # !\ncurrent_params_types.clear()  # !\nworkload.param_shapes.clear()  # !"),
+    ("patches", "seen = list(eval_results)\nseen.clear()\nworkload.metrics_logger.append_scalar_metrics({}, 1)"),
     ("swallows", SWALLOWS),
     ("patches", "import builtins\nbuiltins.print = len  # !\nlist = 3\nnames = dict()\nnames['a'] = 3"),
     ("patches", "from unittest import mock\nmock.patch('jax.nn.relu', f).start()  # !\nmock.Mock()"),
