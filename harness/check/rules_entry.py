@@ -93,9 +93,12 @@ def _without_advice(message: str) -> str:
 
 def search_space_files(folder: Path) -> Iterator[Finding]:
     """The space that the harness would take, and files that look like spaces for single workloads."""
-    for path in sorted(folder.glob("*search_space*")):
-        named = [name for name in known_names() if re.search(rf"(^|[_.-]){name}([_.-]|$)", path.stem)]
-        if named and path.name not in SEARCH_SPACE_FILES:
+    for path in sorted(folder.rglob("*")):
+        where = path.relative_to(folder).as_posix()
+        if path.suffix not in (".json", ".yaml", ".yml") or "search_space" not in where or where in SEARCH_SPACE_FILES:
+            continue
+        named = [name for part in where.removesuffix(path.suffix).split("/") for name in _named_workloads(part)]
+        if named:
             yield finding("search-space-per-workload", path, 1, f"a search space for {max(named, key=len)} alone")
     used = next((folder / name for name in SEARCH_SPACE_FILES if (folder / name).exists()), None)
     if used is not None:
@@ -120,19 +123,31 @@ def search_space(document: Document, key: tuple[str, ...]) -> Iterator[Finding]:
         parse_search_space(document, key)
     except ConfigError as error:
         yield of_message("search-space", str(error), document.path)
+        return
+    for name, value in data.items() if isinstance(data, Mapping) else ():
+        if "feasible_points" in value and len(value) > 1:
+            line = document.lines.get((*key, name), 1)
+            yield finding("search-space", document.path, line, f"{name} has feasible_points and a range: keep one")
+
+
+def _named_workloads(text: str) -> list[str]:
+    """Workloads that a name speaks of: ``mnist``, ``MNIST``, ``mnist_learning_rate``."""
+    return [name for name in known_names() if re.search(rf"(^|[_.-]){name}([_.-]|$)", text.lower())]
 
 
 def _split_by_workload(document: Document, key: tuple[Any, ...], data: Any) -> Iterator[Finding]:
-    """A key that names a workload, at any depth."""
+    """A key that names a workload, at any depth, or a value of a key that is there to hold one."""
     items: Any = data.items() if isinstance(data, Mapping) else enumerate(data) if isinstance(data, list) else ()
     for name, value in items:
-        if isinstance(name, str) and name in known_names():
-            where = (*key, name)
-            yield finding(
-                "search-space-per-workload", document.path, document.lines.get(where, 1), f"has values for {name} alone"
-            )
+        where = (*key, name)
+        held = value if str(name).lower() in ("workload", "dataset", "task") and isinstance(value, str) else name
+        named = _named_workloads(held) if isinstance(held, str) else []
+        if named:
+            line = document.lines.get(where, 1)
+            workload = max(named, key=len)
+            yield finding("search-space-per-workload", document.path, line, f"has values for {workload} alone")
         else:
-            yield from _split_by_workload(document, (*key, name), value)
+            yield from _split_by_workload(document, where, value)
 
 
 # ---- compositions ----

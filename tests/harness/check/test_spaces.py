@@ -1,0 +1,49 @@
+"""One search space for all workloads, of which every hyperparameter has one form."""
+
+import json
+
+import pytest
+
+from harness.check.rules_entry import search_space_files
+
+SPACE = "tuning_search_space.json"
+RANGE = {"min": 0.1, "max": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "space"),
+    [
+        (SPACE, {"mnist_learning_rate": RANGE}),
+        (SPACE, {"MNIST": {"learning_rate": RANGE}}),
+        (SPACE, [{"workload": "mnist", "learning_rate": 0.1}, {"workload": "wmt", "learning_rate": 0.2}]),
+        ("mnist/tuning_search_space.json", {"learning_rate": RANGE}),
+        ("search_spaces/wmt.yaml", {"learning_rate": RANGE}),
+    ],
+)
+def test_a_space_for_single_workloads_is_found(name, space, tmp_path):
+    assert {finding.rule for finding in findings(tmp_path, name, space)} == {"search-space-per-workload"}
+
+
+def test_a_hyperparameter_has_a_range_or_points(tmp_path):
+    (found,) = findings(tmp_path, SPACE, {"beta": {"feasible_points": [1]}, "rate": {**RANGE, "feasible_points": [3]}})
+    assert (found.rule, found.message) == ("search-space", "rate has feasible_points and a range: keep one")
+
+
+@pytest.mark.parametrize(
+    ("name", "space"),
+    [
+        (SPACE, {"cosine_commitments": RANGE, "wmtx": {"feasible_points": ["task", "fast"]}}),
+        (SPACE, [{"task_weight": 0.1, "workload": 3}]),
+        ("tuning_search_space_no_beta1.json", {"rate": RANGE}),
+        ("data/mnist.json", {"rate": RANGE}),
+    ],
+)
+def test_other_names_and_files_are_fine(name, space, tmp_path):
+    assert findings(tmp_path, name, space) == []
+
+
+def findings(folder, name, space):
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(space))
+    return list(search_space_files(folder))
