@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterable, Iterator
 
 from harness.check.findings import Hit, source_rule
+from harness.check.names import Names, bindings, parts
 from harness.check.paths import paths_of
 from harness.check.source import Source, matches, words
 
@@ -45,8 +47,7 @@ def randomness(source: Source) -> Iterable[Hit]:
             yield node, f"{path} gives other numbers in every run"
         elif path in _MAKERS:
             if _fixed(source, arguments) and not (arguments and path in _PRIVATE):
-                how = "a constant" if arguments else "the machine's entropy"
-                yield node, f"{path} is seeded by {how}, not by the trial"
+                yield node, f"{path} is seeded by {_how(source, arguments)}, not by the trial"
         elif matches(path, _GLOBAL) and arguments is not None:
             yield node, f"{path} draws from a generator that the rng does not reach"
     yield from _constant_seeds(source)
@@ -67,7 +68,43 @@ def fixed_numbers(source: Source) -> Iterable[Hit]:
 
 
 def _fixed(source: Source, arguments: list[ast.expr] | None) -> bool:
-    return arguments is not None and all(source.is_constant(argument) for argument in arguments)
+    """Whether a seed is the same in every trial: made from constants, the step and hyperparameters alone."""
+    return arguments is not None and all(_same_in_trials(source, argument, _known(source)) for argument in arguments)
+
+
+def _how(source: Source, arguments: list[ast.expr] | None) -> str:
+    if not arguments:
+        return "the machine's entropy"
+    constant = all(map(source.is_constant, arguments))
+    return "a constant" if constant else "what all trials have in common (the step, hyperparameters, constants)"
+
+
+@functools.lru_cache(maxsize=64)
+def _known(source: Source) -> Names:
+    """Names that hold the step, hyperparameters, and what is made from nothing else."""
+    names = Names(source.scopes, {"global_step", "hyperparameters"})
+    held: dict[tuple[ast.AST | None, str], tuple[ast.AST, list[ast.expr]]] = {}
+    for target, value in (*bindings(source.tree), *parts(source.tree)):
+        held.setdefault((next(source.scopes(target)), ast.unparse(target)), (target, []))[1].append(value)
+    pairs = [(target, ast.Tuple(values)) for target, values in held.values()]
+    names.spread(pairs, lambda _, values: _same_in_trials(source, values, names))
+    return names
+
+
+def _same_in_trials(source: Source, expression: ast.expr, known: Names) -> bool:
+    nodes = list(ast.walk(expression))
+    calls = [node for node in nodes if isinstance(node, ast.Call)]
+    functions = {id(inner) for call in calls for inner in ast.walk(call.func)}
+    names = [node for node in nodes if isinstance(node, ast.Name) and id(node) not in functions]
+    plain = all(call.args and _is_plain(source, call.func) for call in calls)
+    return plain and all(name in known or name.id in source.constants for name in names)
+
+
+def _is_plain(source: Source, function: ast.expr) -> bool:
+    """Whether a function is a builtin, or one of the file that has nothing of ``rng``."""
+    own = [n for n in ast.walk(source.tree) if isinstance(n, ast.FunctionDef) and n.name == getattr(function, "id", "")]
+    drawn = any(isinstance(n, ast.Name) and "rng" in n.id for each in own for n in ast.walk(each))
+    return bool(own or (source.dotted(function) or "").startswith("builtins.")) and not drawn
 
 
 def _arguments(call: ast.Call) -> list[ast.expr]:
@@ -80,8 +117,8 @@ def _constant_seeds(source: Source) -> Iterator[Hit]:
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
             continue
         if source.dotted(node.func) is None and node.func.attr == "manual_seed":
-            if all(source.is_constant(argument) for argument in node.args):
-                yield node, "a generator is seeded by a constant, not by the trial"
+            if _fixed(source, node.args):
+                yield node, f"a generator is seeded by {_how(source, node.args)}, not by the trial"
         elif source.dotted(node.func) is None and node.func.attr == "seed" and not node.args:
             yield node, "a generator is seeded by the machine's entropy, not by the trial"
 

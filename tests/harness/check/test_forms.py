@@ -191,7 +191,37 @@ finally:
         return 1
 """
 
+SEEDS = """
+import jax, torch
+DEFAULTS = {"seed": 42}
+def settings_of(hyperparameters):
+    return DEFAULTS | hyperparameters._asdict()
+def drawn(step):
+    return RNGS[step] + my_rng.seed
+def update_params(hyperparameters, global_step, rng):
+    settings = settings_of(hyperparameters)
+    torch.Generator().manual_seed(settings["seed"] + global_step)  # !
+    jax.random.PRNGKey(global_step)  # !
+    jax.random.key(DEFAULTS["seed"])  # !
+    torch.manual_seed(len(DEFAULTS))  # !
+    seed = int(global_step) * 7
+    torch.manual_seed(seed)  # !
+    jax.random.PRNGKey(rng[0] + global_step)
+    own, last = jax.random.split(rng)
+    torch.manual_seed(int(own[0]) % 2**31)
+    torch.manual_seed(draw(rng) + settings["seed"])
+    torch.manual_seed(make())
+    torch.manual_seed(drawn(global_step))
+    mixed = global_step
+    mixed += int(rng[0])
+    torch.manual_seed(mixed)
+    torch.manual_seed(self.seed)
+def other(seed):
+    torch.manual_seed(seed)
+"""
+
 FORMS = [
+    ("randomness", SEEDS),
     ("patches", "eval_results.clear()  # !\ncurrent_params_types.clear()  # !\nworkload.param_shapes.clear()  # !"),
     ("patches", "seen = list(eval_results)\nseen.clear()\nworkload.metrics_logger.append_scalar_metrics({}, 1)"),
     ("swallows", SWALLOWS),
