@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Callable, Iterable
 
 from harness.check.findings import Hit, source_rule
-from harness.check.names import Names, bindings
+from harness.check.names import bindings
 from harness.check.paths import paths_of
 from harness.check.source import Source, matches, words
 
@@ -320,20 +320,7 @@ def _is_method(source: Source, node: ast.Attribute, access: Access) -> bool:
         return False
     if node.attr in access.methods or (node.attr in access.of_paths and paths_of(source).is_path(node.value)):
         return True
-    return any(
-        node.attr in methods and _is_made_by(source, node.value, makers) for makers, methods in access.of_objects
-    )
-
-
-def _is_made_by(source: Source, node: ast.expr, makers: frozenset[str]) -> bool:
-    """Whether an object is what one of these classes makes, or a name that holds such an object."""
-    made = Names(source.scopes)
-    made.spread(bindings(source.tree), lambda _, value: _is_call_of(source, value, makers))
-    return node in made or _is_call_of(source, node, makers)
-
-
-def _is_call_of(source: Source, node: ast.expr, makers: frozenset[str]) -> bool:
-    return isinstance(node, ast.Call) and source.dotted(node.func) in makers
+    return any(node.attr in methods and source.is_made_by(node.value, makers) for makers, methods in access.of_objects)
 
 
 def _add(name: str, summary: str, mend: str, access: Access) -> None:

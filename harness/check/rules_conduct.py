@@ -240,6 +240,7 @@ def _is_of_the_workload(source: Source, node: ast.AST) -> bool:
     )
 
 
+_SETTING = words("builtins.setattr builtins.delattr builtins.vars builtins.__setattr__ builtins.__delattr__")
 _MUTATING = words("clear update pop popitem setdefault append extend insert remove sort reverse")
 _KEPT = frozenset({"eval_results", "current_params_types", "model_params_types"})
 """Arguments that the harness keeps and gives to every call."""
@@ -252,7 +253,9 @@ def _patching_call(source: Source, node: ast.Call) -> Iterator[Hit]:
         if kept or (isinstance(holder, ast.Attribute) and source.is_workload(holder.value)):
             yield node, f"changes {ast.unparse(holder)}"
     name = source.dotted(node.func)
-    if name not in ("builtins.setattr", "builtins.delattr", "builtins.vars") or not node.args:
+    if isinstance(node.func, ast.Attribute) and node.func.attr in ("__setattr__", "__delattr__"):  # object.__setattr__
+        name = f"builtins.{node.func.attr}"
+    if name not in _SETTING or not node.args:
         return
     target = node.args[0]
     path = source.dotted(target)

@@ -81,6 +81,9 @@ def _is_text_of_the_workload(source: Source, node: ast.AST) -> bool:
     return False
 
 
+_LOGGERS = frozenset({"logging.getLogger", "absl.logging.get_absl_logger"})
+
+
 def _is_only_reported(source: Source, node: ast.AST) -> bool:
     """Whether a value goes into an error or a log line, and nowhere else."""
     for above in source.ancestors(node):
@@ -89,6 +92,8 @@ def _is_only_reported(source: Source, node: ast.AST) -> bool:
         if isinstance(above, ast.Call) and above.func is not node:
             path = source.dotted(above.func) or ""
             if path == "builtins.print" or path.startswith(("logging.", "absl.logging.", "warnings.")):
+                return True
+            if isinstance(above.func, ast.Attribute) and source.is_made_by(above.func.value, _LOGGERS):
                 return True
         if isinstance(above, ast.stmt):
             return False

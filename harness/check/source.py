@@ -134,6 +134,15 @@ class Source:
         """Whether a dotted path means a module of the entry itself."""
         return path.startswith(".") or path.partition(".")[0] in self.own
 
+    def is_made_by(self, node: ast.AST, makers: frozenset[str]) -> bool:
+        """Whether an object is what one of these functions or classes makes, or a name that holds such an object."""
+        made = Names(self.scopes)
+        made.spread(bindings(self.tree), lambda _, value: self._calls_one_of(value, makers))
+        return node in made or self._calls_one_of(node, makers)
+
+    def _calls_one_of(self, node: ast.AST, functions: frozenset[str]) -> bool:
+        return isinstance(node, ast.Call) and self.dotted(node.func) in functions
+
     # ---- the workload ----
 
     @functools.cached_property

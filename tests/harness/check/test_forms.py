@@ -120,6 +120,7 @@ math.isclose(loss, 16.0)
 """
 
 NAMES = """
+import logging
 def rate_of(task):
     return RATES.get(task.name, 1.0)  # !
 rate_of(workload)
@@ -147,6 +148,8 @@ def other(task):
     return task.name
 other(layer)
 "%s of %d" % (name, 3), f"{layer.name}"
+log = logging.getLogger(__name__)
+log.info("on %s", type(workload).__name__)
 raise ValueError(f"{workload} has no steps")
 """
 
@@ -221,6 +224,7 @@ def other(seed):
 """
 
 FORMS = [
+    ("patches", "object.__setattr__(workload, 'step_hint', 10)  # !\nobject.__setattr__(self, 'rate', 1)"),
     ("randomness", SEEDS),
     ("patches", "eval_results.clear()  # !\ncurrent_params_types.clear()  # !\nworkload.param_shapes.clear()  # !"),
     ("patches", "seen = list(eval_results)\nseen.clear()\nworkload.metrics_logger.append_scalar_metrics({}, 1)"),
