@@ -3,7 +3,7 @@ device; batches ``[B, ...]`` become ``[devices, B / devices, ...]``. Parameter s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from harness.frameworks.jax import JaxBackend
-from harness.spec import EvalBatch, Workload
+from harness.spec import Workload
 
 
 def replicate(tree: Any) -> Any:
@@ -26,10 +26,6 @@ def unreplicate(tree: Any) -> Any:
 
 
 class PmapBackend(JaxBackend):
-    def __init__(self) -> None:
-        super().__init__()
-        self._plain = JaxBackend()
-
     def init_model(self, workload: Workload, rng: Any, dropout_rate: float | None) -> Any:
         return replicate(super().init_model(workload, rng, dropout_rate))
 
@@ -41,11 +37,6 @@ class PmapBackend(JaxBackend):
             return array.reshape(devices, -1, *array.shape[1:])
 
         return jax.tree.map(split, dict(batch))
-
-    def evaluated(
-        self, workload: Workload, params: Any, model_state: Any, batches: Iterable[Mapping[str, np.ndarray]]
-    ) -> Iterator[EvalBatch]:
-        return self._plain.evaluated(workload, unreplicate(params), unreplicate(model_state), batches)
 
     def export_parameters(self, workload: Workload, params: Any) -> dict[str, np.ndarray]:
         return super().export_parameters(workload, unreplicate(params))
