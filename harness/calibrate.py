@@ -120,7 +120,7 @@ def plan_search(
     chosen = framework or entry.frameworks[0]
 
     def request(name: str, ruleset: RulesetName) -> Request:
-        (found,) = requests_of(base.model_copy(update={"rulesets": [ruleset], "submissions": [name]}))
+        (found,) = requests_of(base.model_copy(update={"rulesets": [ruleset], "submissions": []}))
         overrides: dict[str, Any] = {
             "submissions": ((name, chosen),),
             "workloads": distinct(workloads) or found.workloads,

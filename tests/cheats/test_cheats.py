@@ -112,6 +112,7 @@ import inspect
 import json
 import logging
 import threading
+import traceback
 import warnings
 from pathlib import Path
 
@@ -143,6 +144,10 @@ def update_params(**arguments):
         warnings.warn("a word", stacklevel=2)
         np.random.randn(3)
         Pair(1, 2)
+        try:
+            [].pop()
+        except IndexError:
+            logging.getLogger("mine").exception(traceback.format_exc())
     with LOCK:
         return honest.update_params(**arguments)
 """
@@ -165,7 +170,7 @@ def update_params(**arguments):
 
 @pytest.mark.parametrize("source", [BUSY, COMPILED], ids=["busy", "compiled"])
 def test_what_honest_entries_do_is_no_breach(source, tmp_path, data_dir):
-    """Logging, hooks that only look, a file of its own, generated classes, compiled functions, warnings."""
+    """Logging, hooks that only look, a file of its own, generated classes, compiled functions, warnings, tracebacks."""
     folder = put("honest_torch", tmp_path / "entry", tmp_path / "out", data_dir).parent
     (folder / "submission.py").write_text(source)
     (folder / "settings.json").write_text('{"rate": 0.001}')

@@ -43,7 +43,7 @@ def test_chaos_changes_no_record(tmp_path, write_entry, quiet):
 
 
 KILLS_ITSELF = {
-    "optimizer.step()": "optimizer.step()\n    import os\n    if global_step == 350: os.kill(os.getpid(), 9)"
+    "optimizer.step()": "optimizer.step()\n    import signal\n    if global_step == 350: signal.raise_signal(9)"
 }
 
 
