@@ -38,11 +38,9 @@ _ENTROPY = frozenset({"os.urandom", "os.getrandom", "uuid.*", "secrets.*", "rand
     "seed it from the function's rng argument (jax: split rng; torch: a torch.Generator seeded from rng)",
 )
 def randomness(source: Source) -> Iterable[Hit]:
-    for node, path in source.references():
+    for node, path, arguments in _uses(source):
         if source.is_own(path) or path in _NO_DRAW:
             continue
-        call = source.parents.get(node)
-        arguments = _arguments(call) if isinstance(call, ast.Call) and call.func is node else None
         if matches(path, _ENTROPY):
             yield node, f"{path} gives other numbers in every run"
         elif path in _MAKERS:
@@ -60,11 +58,16 @@ def randomness(source: Source) -> Iterable[Hit]:
     "leave it where the numbers are only a fixed start (of a power iteration, say), else seed it from rng",
 )
 def fixed_numbers(source: Source) -> Iterable[Hit]:
-    for node, path in source.references():
-        call = source.parents.get(node)
-        arguments = _arguments(call) if isinstance(call, ast.Call) and call.func is node else None
+    for node, path, arguments in _uses(source):
         if path in _PRIVATE and arguments and _fixed(source, arguments):
             yield node, f"{path} gives the same numbers in every trial"
+
+
+def _uses(source: Source) -> Iterator[tuple[ast.expr, str, list[ast.expr] | None]]:
+    """What a file refers to, with the arguments that make a generator; None where it is not called."""
+    for node, path in source.references():
+        call = source.parents.get(node)
+        yield node, path, _arguments(call) if isinstance(call, ast.Call) and call.func is node else None
 
 
 def _fixed(source: Source, arguments: list[ast.expr] | None) -> bool:
