@@ -21,7 +21,7 @@ from results.store import OWN_FOLDER, StoreError
 DEFAULT_EVERY_SEC = 10.0
 CHECKPOINTS_FOLDER = "checkpoints"
 _STATE, _STARTS, _GIVEN_UP = "state", "starts", "given_up"
-_HEADER = b"timetrial checkpoint 1\n"
+_HEADER = b"timetrial checkpoint 2\n"
 
 
 class DamagedCheckpointError(Exception):

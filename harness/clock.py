@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import resource
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -93,14 +94,25 @@ class Clock:
     def state(self) -> ClockState:
         return ClockState(self.segments(), self.submission_cpu_time(), self.marks)
 
-    def resume(self, state: ClockState) -> None:
-        """Goes on from another process's state; what this one took so far was spent on restoring."""
-        spent = sum(self.segments().values())
+    def resume(self, state: ClockState, free_sec: float = math.inf) -> None:
+        """Goes on from another process's state; what this one took so far was spent on restoring, but what it was in
+        timed segments beyond ``free_sec``."""
+        segments = self.segments()
+        timed = sum(segments[name] for name in TIMED)
         self._wall |= state.segments
-        self._wall["restore"] += spent
+        self._wall["restore"] += sum(segments.values())
         self._marks = list(state.marks)
         self._timed_cpu, self._last_cpu = state.timed_cpu, self._read_cpu()
         self._started = self._last_wall - sum(self._wall.values())
+        self.charge(timed - free_sec, "restore")
+
+    def charge(self, seconds: float, segment: str) -> None:
+        """Puts seconds of an untimed segment on the clock, if positive, as if steps had taken them."""
+        self.switch(self._segment)
+        moved = min(max(seconds, 0.0), self._wall[segment])
+        self._wall[segment] -= moved
+        self._wall["step"] += moved
+        self._timed_cpu += moved
 
     def mark(self, step: int) -> None:
         """Keeps a line for the trial's timeline: the step, and the seconds spent in each segment until now."""

@@ -48,6 +48,7 @@ PRELOAD: Mapping[str, tuple[str, ...]] = {
     "jax": ("harness.trial", "harness.frameworks.jax", "submissions.composition_jax"),
 }
 """What the fork server imports before it forks; torch's optimizers import ``torch._dynamo`` when first made."""
+PRELOAD_LAST = "harness.all_workloads"
 DATA_DIR_VARIABLE = "TIMETRIAL_DATA_DIR"
 _DISTRIBUTED_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
@@ -189,7 +190,8 @@ def fork_server(threads: int, frameworks: Iterable[str]) -> Any:
     if DATA_DIR_VARIABLE in os.environ:  # trials run in folders of their own, where a relative path means another
         os.environ[DATA_DIR_VARIABLE] = str(Path(os.environ[DATA_DIR_VARIABLE]).resolve())
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([module for name in sorted(frameworks) for module in PRELOAD[name]])
+    wanted = [module for name in sorted(frameworks) for module in PRELOAD[name]]
+    context.set_forkserver_preload([*wanted, PRELOAD_LAST])
     return context
 
 

@@ -2,8 +2,9 @@
 
 A new process initialises the trial as the first one did, which gives it functions and objects, and then takes the
 saved values. Before it goes on it rehearses two steps and a preparation for evaluation, and takes the saved values
-again, so that compilation, which the first process was charged for, is not charged twice. All of that is off the clock.
-What an entry keeps outside its optimizer state and its parameters (a module's globals) is not saved.
+again, so that compilation, which the first process was charged for, is not charged twice. All of that is off the clock,
+and so is saving, as far as honest work needs it; what an entry's code takes beyond that is charged. What an entry keeps
+outside its optimizer state and its parameters (a module's globals) is not saved.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ import pickle
 import random
 import sys
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from harness.checkpoint import CheckpointPlace, DamagedCheckpointError
 from harness.claim import garbage_kept
+from harness.clock import ClockState
 from harness.saving import CannotSaveError, restore_training, save_training
 
 if TYPE_CHECKING:
@@ -41,6 +44,10 @@ _FIELDS = (
 """Of the training loop; beside them its clock, parameters and states, place in the data, and random generators."""
 REHEARSED_STEPS = 2
 """A step compiled by jax may be compiled once more for the placement of its own results."""
+FREE_SAVING_SHARE = 0.02
+"""Of the wall time since the last checkpoint: so much may saving a state take off the clock."""
+FREE_AGAIN_FACTOR, FREE_AGAIN_SEC = 3.0, 2.0
+"""So many times what it took on the clock, and seconds more, may a new start take off it: the machine may be busier."""
 
 
 class StartOverError(Exception):
@@ -65,9 +72,10 @@ class Checkpoints:
         """Saves unless the last time was just now; a full disk or a state that cannot be saved is noted, no error."""
         if self.place is None or self._refused or time.monotonic() - self._last < self.place.every_sec:
             return
+        free = FREE_SAVING_SHARE * (time.monotonic() - self._last)
         with loop.clock.segment("checkpoint"), garbage_kept():
             try:
-                self.place.write(_captured(loop))
+                self.place.write(_captured(loop, free))
             except CannotSaveError as error:
                 self._refused = True
                 loop.note(f"no checkpoints, an interruption starts it over: {error}")
@@ -98,40 +106,55 @@ class Checkpoints:
             _restore(loop, data, fresh)
             _rehearse(loop)
             clock = _restore(loop, data, fresh)
+            free = _free_again(clock.segments, loop.steps, len(loop.rows))
         except Exception as error:  # pickled objects of an entry may raise anything
             self.place.give_up(f"its checkpoint cannot be used ({type(error).__name__}: {error})")
             raise StartOverError from error
-        loop.resumed(clock)
+        loop.resumed(clock, free)
 
 
-def _captured(loop: TrainingLoop) -> bytes:
-    """
+def _free_again(segments: Mapping[str, float], steps: int, evaluations: int) -> float:
+    """Seconds that initialising, compiling and rehearsing may take off the clock, from what they took on it."""
+    per_step = (segments["step"] + segments["data_selection"]) / max(steps, 1)
+    preparing = segments["prepare_for_eval"] / max(evaluations, 1)
+    before = segments["initialise"] + segments["compile"] + REHEARSED_STEPS * per_step + preparing
+    return FREE_AGAIN_FACTOR * before + FREE_AGAIN_SEC
+
+
+def _captured(loop: TrainingLoop, free_sec: float) -> bytes:
+    """What is saved. An entry's objects take part in that, so what it takes beyond ``free_sec`` is put on the clock.
+
     Raises:
       CannotSaveError: some of it cannot be pickled.
     """
+    began = loop.clock.elapsed()
     state = {
         "fields": {name: getattr(loop, name) for name in _FIELDS},
-        "clock": loop.clock.state(),
         "batches": loop.queue.batches,
         "random": random_states(),
         "training": save_training(loop.params, loop.model_state, loop.optimizer_state),
     }
     try:
-        return pickle.dumps(state, pickle.HIGHEST_PROTOCOL)
+        saved = pickle.dumps(state, pickle.HIGHEST_PROTOCOL)
     except Exception as error:
         raise CannotSaveError(f"a type in optimizer_state cannot be saved: {error}") from error
+    finally:
+        loop.backend.synchronize(loop.params, loop.model_state, loop.optimizer_state)
+        loop.clock.charge(loop.clock.elapsed() - began - free_sec, "checkpoint")
+    return pickle.dumps((saved, loop.clock.state()), pickle.HIGHEST_PROTOCOL)
 
 
-def _restore(loop: TrainingLoop, data: bytes, fresh: tuple[Any, Any, Any]) -> Any:
+def _restore(loop: TrainingLoop, data: bytes, fresh: tuple[Any, Any, Any]) -> ClockState:
     """Gives the loop what was saved; returns the clock's state."""
-    state = pickle.loads(data)
+    saved, clock = pickle.loads(data)
+    state = pickle.loads(saved)
     loop.params, loop.model_state, loop.optimizer_state = restore_training(state["training"], *fresh)
     for name, value in state["fields"].items():
         setattr(loop, name, value)
     loop.queue.go_to(state["batches"])
     loop.keys = itertools.islice(loop.new_keys(), loop.steps, None)
     set_random_states(state["random"])
-    return state["clock"]
+    return clock
 
 
 def _rehearse(loop: TrainingLoop) -> None:

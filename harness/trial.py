@@ -211,9 +211,9 @@ class TrainingLoop:
             self._progress("train")
         return stop
 
-    def resumed(self, clock: ClockState) -> None:
-        """Goes on with another process's clock and evaluations."""
-        self.clock.resume(clock)
+    def resumed(self, clock: ClockState, free_sec: float) -> None:
+        """Goes on with another process's clock and evaluations; what this one had on the clock is free so far."""
+        self.clock.resume(clock, free_sec)
         self.synced_at = self.clock.elapsed()
         self.send("resumed", {"evaluations": self.rows, "segments": clock.segments})
         self._progress("train")

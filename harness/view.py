@@ -3,9 +3,11 @@ workload it is, and no way to its data but the input queue."""
 
 from __future__ import annotations
 
+import inspect
 import weakref
 from collections.abc import Callable
-from typing import Any
+from types import MethodType
+from typing import Any, TypeAlias
 
 from harness.spec import Workload
 
@@ -18,8 +20,10 @@ DATA = frozenset({"load_split", "examples", "strata", "groups", "resampling", "c
 
 INNER = frozenset({"bind", "_backend", "_bound"})
 """Attributes that lead into the harness."""
-_BEHIND: weakref.WeakKeyDictionary[WorkloadView, tuple[Workload, Callable[[str], None]]] = weakref.WeakKeyDictionary()
-"""What a view stands for, and who is told of what is done with it; not in the view itself, which an entry holds."""
+_Behind: TypeAlias = "tuple[Workload, Callable[[str], None], dict[str, _Shown]]"
+_BEHIND: weakref.WeakKeyDictionary[WorkloadView, _Behind] = weakref.WeakKeyDictionary()
+"""What a view stands for, who is told of what is done with it, and methods that were asked for; not in the view itself,
+which an entry holds."""
 
 
 class WorkloadView:
@@ -32,10 +36,12 @@ class WorkloadView:
     __slots__ = ("__weakref__",)
 
     def __init__(self, workload: Workload, report: Callable[[str], None]) -> None:
-        _BEHIND[self] = workload, report
+        _BEHIND[self] = workload, report, {}
 
     def __getattr__(self, name: str) -> Any:
-        workload, report = _BEHIND[self]
+        workload, report, methods = _BEHIND[self]
+        if name in methods:
+            return methods[name]
         if name in IDENTITY:
             report(f"asks which workload it is: workload.{name}")
             raise AttributeError(f"a submission must work without knowing the workload, so there is no workload.{name}")
@@ -45,7 +51,10 @@ class WorkloadView:
         if name in INNER:
             report(f"reaches for the harness: workload.{name}")
             raise AttributeError(f"workload.{name} is the harness's")
-        return getattr(workload, name)
+        value = getattr(workload, name)
+        if not isinstance(value, MethodType) or value.__self__ is not workload:
+            return value
+        return methods.setdefault(name, _Shown(value))
 
     def __setattr__(self, name: str, value: Any) -> None:
         _BEHIND[self][1](f"changes the workload: workload.{name}")
@@ -53,3 +62,30 @@ class WorkloadView:
 
     def __delattr__(self, name: str) -> None:
         self.__setattr__(name, None)
+
+
+class _Shown:
+    """A method of the workload, without the way back to the workload that a bound method has."""
+
+    __slots__ = ("__weakref__",)
+
+    def __init__(self, method: MethodType) -> None:
+        _METHODS[self] = method
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return _METHODS[self](*args, **kwargs)
+
+    @property
+    def __name__(self) -> str:
+        return _METHODS[self].__name__
+
+    @property
+    def __doc__(self) -> str | None:  # type: ignore[override]
+        return _METHODS[self].__doc__
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return inspect.signature(_METHODS[self])
+
+
+_METHODS: weakref.WeakKeyDictionary[_Shown, MethodType] = weakref.WeakKeyDictionary()

@@ -8,10 +8,12 @@ A breach is reported at once and disqualifies the trial; nothing is prevented he
 
 from __future__ import annotations
 
+import _signal
 import _thread
 import dataclasses
 import gc
 import inspect
+import itertools
 import os
 import signal
 import socket
@@ -77,6 +79,9 @@ _BY_THE_CALLER: Mapping[str, str] = {
 _PROCESSES = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system"})
 _THREAD_EVENT = "_thread.start_new_thread"
 _THREADS = frozenset({_THREAD_EVENT, "_thread.start_joinable_thread"})
+_SIGNAL_EVENT = "timetrial.signal"
+_UNTOLD_SIGNALS = ("raise_signal", "pidfd_send_signal")
+"""Functions of :mod:`signal` that send one and tell of it by no event."""
 _SOCKETS = frozenset({"socket.__new__", "socket.connect", "socket.bind", "socket.getaddrinfo", "socket.sendto"})
 _FILES = frozenset({"open", "os.listdir", "os.scandir"})
 _CHANGED_FILES = frozenset(
@@ -134,7 +139,9 @@ class Watch:
         sys.addaudithook(self._hear)
         if sys.version_info < (3, 13):  # which tells of threads itself
             for module, name in ((threading, "_start_new_thread"), (_thread, "start_new_thread")):
-                setattr(module, name, _audited_start(getattr(module, name)))
+                setattr(module, name, _audited(_THREAD_EVENT, getattr(module, name)))
+        for module, name in itertools.product((signal, _signal), _UNTOLD_SIGNALS):
+            setattr(module, name, _audited(_SIGNAL_EVENT, getattr(module, name), self._pid))
 
     def report(self, message: str, where: str = "") -> None:
         self.breached = True
@@ -162,7 +169,9 @@ class Watch:
             return
         self._busy.now = True
         try:
-            handler(self, event, args, sys._getframe(1))
+            frame = sys._getframe(1)
+            outer = frame.f_back
+            handler(self, event, args, outer if outer and frame.f_code is _AUDITED else frame)
         finally:
             self._busy.now = False
 
@@ -218,8 +227,7 @@ class Watch:
             self._tell("starts a process", caller)
 
     def _on_thread(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
-        starter = frame.f_back if frame.f_code.co_filename == __file__ else frame
-        if starter is not None and (caller := self._beyond_python(starter)):
+        if caller := self._beyond_python(frame):
             self._tell("starts a thread", caller)
 
     def _on_kill(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
@@ -304,12 +312,18 @@ class Watch:
             self._busy.now = False
 
 
-def _audited_start(start: Callable[..., int]) -> Callable[..., int]:
-    def audited(*arguments: Any) -> int:
-        sys.audit(_THREAD_EVENT, *arguments)
-        return start(*arguments)
+def _audited(event: str, function: Callable[..., Any], *first: Any) -> Callable[..., Any]:
+    """The function, which tells of each call by an event with its arguments, or with what is given in their place."""
+
+    def audited(*arguments: Any) -> Any:
+        sys.audit(event, *(first or arguments))
+        return function(*arguments)
 
     return audited
+
+
+_AUDITED = _audited("", print).__code__
+"""Whoever calls what this makes has done what the event tells."""
 
 
 class _ProcessState:
@@ -346,7 +360,7 @@ _HANDLERS: Mapping[str, Callable[[Watch, str, tuple[Any, ...], FrameType], None]
     "object.__setattr__": Watch._on_set_attribute,
     **dict.fromkeys(_PROCESSES, Watch._on_process),
     **dict.fromkeys(_THREADS, Watch._on_thread),
-    **dict.fromkeys(("os.kill", "signal.pthread_kill"), Watch._on_kill),
+    **dict.fromkeys(("os.kill", "os.killpg", "signal.pthread_kill", _SIGNAL_EVENT), Watch._on_kill),
     **dict.fromkeys(_SOCKETS, Watch._on_socket),
     **dict.fromkeys(("ctypes.dlopen", "ctypes.addressof", "ctypes.string_at", "ctypes.cdata"), Watch._on_raw_memory),
     **dict.fromkeys((*_FILES, *_CHANGED_FILES), Watch._on_file),

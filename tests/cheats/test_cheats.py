@@ -27,8 +27,8 @@ POINTLESS = ("answers_from_the_labels", "hook_that_trains", "model_that_knows")
 CHEATS = sorted(
     path.stem for path in ENTRIES.glob("*.py") if not path.stem.startswith("honest") and path.stem not in POINTLESS
 )
-PREVENTED = {"shared_memory", "more_cores"}
-"""What the kernel refuses makes the cheat fail; there is nothing to disqualify it for."""
+PREVENTED = {"shared_memory", "more_cores", "behind_a_method", "loaded_modules"}
+"""What the kernel refuses, or what there is not, makes the cheat fail; there is nothing to disqualify it for."""
 
 
 UNPREVENTED = (pytest.mark.skipif(landlock_version() == 0, reason="this kernel has no Landlock to prevent it"),)
@@ -39,7 +39,7 @@ def constants(path):
     return {n.targets[0].id: n.value.value for n in assigned if isinstance(n.value, ast.Constant)}
 
 
-def go(out, entry, studies=1, target=0.75, workload="mnist", max_steps=None):
+def go(out, entry, studies=1, target=0.75, workload="mnist", max_steps=None, budget_sec=60.0):
     with pytest.MonkeyPatch.context() as patch, Path(os.devnull).open("w") as sink:
         patch.setattr("harness.spec.Workload._declared_target", lambda self: Target(target, 0.7))
         request = Request(
@@ -48,7 +48,7 @@ def go(out, entry, studies=1, target=0.75, workload="mnist", max_steps=None):
             ruleset="self_tuning",
             studies=studies,
             trials=1,
-            budget_sec=60.0,
+            budget_sec=budget_sec,
             max_steps=max_steps,
         )
         summary = run(request, out, console=Console(file=sink))
@@ -174,7 +174,7 @@ def test_what_honest_entries_do_is_no_breach(source, tmp_path, data_dir):
     folder = put("honest_torch", tmp_path / "entry", tmp_path / "out", data_dir).parent
     (folder / "submission.py").write_text(source)
     (folder / "settings.json").write_text('{"rate": 0.001}')
-    _, [(record, _)] = go(tmp_path / "out", folder)
+    _, [(record, _)] = go(tmp_path / "out", folder, budget_sec=600.0)  # some machines compile for a minute
     assert (record.stop_reason, record.breaches) == (StopReason.TARGET_REACHED, ()), record.stop_detail
 
 

@@ -141,6 +141,24 @@ def test_a_clock_goes_on_from_another_ones_state_and_keeps_its_marks():
     assert second.marks == ({"global_step": 3, "step": 5},)
 
 
+@given(st.floats(0, 9), st.floats(0, 9), st.floats(0, 20))
+def test_what_goes_beyond_what_is_free_is_charged(untimed, timed, free):
+    wall = FakeTime()
+    clock = Clock(wall, wall)
+    wall.now += untimed
+    clock.switch("initialise")
+    wall.now += timed
+    clock.resume(Clock(wall, wall).state(), free)
+    charged = max(0.0, timed - free)
+    assert clock.submission_time() == clock.submission_cpu_time() == pytest.approx(charged)
+    assert clock.segments()["restore"] == pytest.approx(untimed + timed - charged)
+    assert clock.elapsed() == pytest.approx(untimed + timed)
+    clock.charge(-1.0, "restore")
+    assert clock.submission_time() == pytest.approx(charged)
+    clock.charge(100.0, "restore")
+    assert clock.segments()["restore"] == 0, "there is no more to charge than there was"
+
+
 @given(st.integers(1, 40), st.integers(1, 9), st.integers(0, 30), st.integers(1, 4))
 def test_a_queue_goes_to_any_place(count, batch_size, batches, run):
     arrays = {"targets": np.arange(count)}

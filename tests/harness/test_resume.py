@@ -164,6 +164,54 @@ def test_the_clock_goes_on_and_compilation_is_charged_once(tmp_path, write_entry
     assert sum(outcome.segments[name] for name in TIMED) == pytest.approx(rows[-1][WALL], rel=1e-3)
 
 
+WORKS_WHILE_SAVED = """
+import builtins
+
+class Busy:
+    def state_dict(self):
+        builtins.fake_time.now += 1000.0
+        return {}
+
+    def load_state_dict(self, state):
+        pass
+
+_init = init_optimizer_state
+
+def init_optimizer_state(*arguments):
+    return _init(*arguments) | {"busy": Busy()}
+"""
+WORKS_IN_REHEARSAL = """
+import builtins
+
+_update, _calls = update_params, []
+
+def update_params(**arguments):
+    if not _calls and arguments["global_step"] > 0:
+        builtins.fake_time.now += 1000.0
+    _calls.append(True)
+    return _update(**arguments)
+"""
+
+
+@pytest.mark.parametrize(("cheat", "charged"), [(WORKS_WHILE_SAVED, 3000), (WORKS_IN_REHEARSAL, 990)])
+def test_what_an_entry_works_while_it_is_saved_or_rehearsed_is_on_the_clock(
+    tmp_path, write_entry, monkeypatch, cheat, charged
+):
+    time_now = FakeTime()
+    monkeypatch.setattr("builtins.fake_time", time_now, raising=False)
+    monkeypatch.setattr("harness.trial.Clock", lambda: Clock(time_now, time_now))
+    place = CheckpointPlace(tmp_path / "checkpoint", every_sec=0.0)
+    task = task_of(write_entry("adam", tail=cheat), "torch", place)
+    task = dataclasses.replace(task, spec=dataclasses.replace(task.spec, budget_sec=1e6))
+    before, _ = run(task, after_evaluation(2))
+    assert len(before) == 2
+    rows, outcome = run(task)
+    assert charged < outcome.segments["step"] < charged + 100
+    assert charged < rows[-1][WALL] < charged + 200 and rows[-1][CPU] > charged
+    assert outcome.segments["checkpoint"] < 100 and outcome.segments["restore"] < 100
+    assert sum(outcome.segments.values()) == pytest.approx(outcome.wall_sec, rel=1e-5)
+
+
 def test_a_state_that_cannot_be_saved_starts_over_and_says_so(tmp_path, write_entry):
     replace = {'return {"optimizer":': 'return {"secret": (i for i in range(3)), "optimizer":'}
     place = CheckpointPlace(tmp_path / "checkpoint", every_sec=0.0)
