@@ -108,3 +108,23 @@ def test_a_reference_that_misses_with_a_seed_gives_way_to_the_fastest_standard_e
     assert {case.entry for case in asked if case.name.startswith("too")} == {fast}
     steps[slow] = steps[fast] = [None]
     assert [bool(runs.record.crossing) for runs in tables.measure_all("mnist", run)["reference"]] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("own", "rival", "better"),
+    [
+        ([80, 100, 130], [99, 99, 101], "rival"),
+        ([80, 100, 130], [100, 95, 105], "rival"),  # as fast, and surer
+        ([95, 100, 105], [90, 110, 120], "own"),  # its first seed was lucky
+        ([95, 100, 105], [90, None, 90], "own"),
+    ],
+)
+def test_the_better_of_the_targets_own_point_and_a_standard_entry_is_the_reference(ended, own, rival, better):
+    first, second, third = tables.STANDARD_ALGORITHMS
+    steps = {first: rival, second: [130], third: [None], "reference": own}
+
+    def run(case):
+        return [ended((float(n), n) if n else None) for n in steps.get(case.name, [600])[: case.seeds]]
+
+    found = tables.measure_all("mnist", run)
+    assert [runs.record.crossing.steps for runs in found["reference"]] == {"own": own, "rival": rival}[better]
