@@ -199,6 +199,9 @@ def plan_command(rerun_disturbed: int, as_json: bool, **options: Any) -> None:
     )
 
 
+_NOT_WITH_CHAOS = ("replace_stale", "retry_failed", "checkpoint_every", "rerun_disturbed", "count_flops", "no_report")
+
+
 @main.command("run")
 @_request_options
 @click.option("--replace-stale", is_flag=True, help="Rerun trials recorded under other conditions.")
@@ -257,6 +260,7 @@ def run_command(
     refuse_without_effect(("chaos_seed", "chaos_every"), chaos, "without --chaos; give it as well")
     if chaos and race:
         raise click.UsageError("--chaos compares whole trials, which --race does not leave; give one of them")
+    refuse_without_effect(_NOT_WITH_CHAOS, not chaos, "with --chaos, which runs all trials twice and compares them")
     if chaos:
         _run_with_chaos(options, limits, chaos_seed, chaos_every, as_json)
         return

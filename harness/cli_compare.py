@@ -128,6 +128,11 @@ def compare_command(
     answer = RESPONSES[response or design.responses[0]]
     across = design.over_workloads(len(options["workloads"]))
     chosen = parse_plan(plan or (design.plan_across if across else design.plan))
+    if chosen.inner_parts:
+        refuse_without_effect(
+            ("inner",), False, f"with --plan {chosen.name}, which has {chosen.inner_parts} inner parts"
+        )
+        inner = chosen.inner_parts
     request = _request(submissions, rules, answer.censored or answer.name == "reached", options)
     names = list(search_points(request))
     check(test, answer.name, names, request.workloads, chosen.name, chosen.test_train_ratio, margin)

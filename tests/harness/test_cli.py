@@ -111,6 +111,12 @@ FREE = ("-s", "nadamw_cosine", "-w", "mnist")
             "the self-tuning ruleset; give --ruleset external as well",
         ),
         (["run", *FREE, "--chaos-seed", "3"], "--chaos-seed has no effect without --chaos; give it as well"),
+        (["run", *FREE, "--chaos", "--count-flops"], "--count-flops has no effect with --chaos, which runs all trials"),
+        (["run", *FREE, "--chaos", "--retry-failed"], "--retry-failed has no effect with --chaos"),
+        (
+            ["compare", "nadamw_cosine", "dog", "--ruleset", "external", "--plan", "nested-5x3", "--inner", "2"],
+            "--inner has no effect with --plan nested-5x3, which has 3 inner parts",
+        ),
         (["targets", "mnist", "--inner", "2"], "--inner has no effect without --plan; give it as well"),
         (["targets", "mnist", "--plan", "5x2cv", "--points", "2"], "--points has no effect with --plan"),
         (
