@@ -114,7 +114,7 @@ def test_a_reference_that_misses_with_a_seed_gives_way_to_the_fastest_standard_e
     ("own", "rival", "better"),
     [
         ([80, 100, 130], [99, 99, 101], "rival"),
-        ([80, 100, 130], [100, 95, 105], "rival"),  # as fast, and surer
+        ([80, 80, 180], [100, 95, 105], "rival"),  # not so fast with one seed, and surer
         ([95, 100, 105], [90, 110, 120], "own"),  # its first seed was lucky
         ([95, 100, 105], [90, None, 90], "own"),
     ],

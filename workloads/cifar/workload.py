@@ -46,7 +46,7 @@ class Cifar(Pictures):
             batch_size=512,  # with 64 Nesterov is as fast as NAdamW
             eval_batch_size=100,  # larger ones fall out of the processor's cache, and cost half as much again
             step_hint=180,
-            max_runtime_sec=150.0,
+            max_runtime_sec=300.0,
             eval_period_sec=7.5,
             eval_period_steps=8,
             splits={"train": 5_000, "eval_train": 1_500, "validation": 1_500, "test": 1_500},

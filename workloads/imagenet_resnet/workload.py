@@ -35,7 +35,7 @@ class ImagenetResnet(ImageNet):
             batch_size=512,  # with 64 Nesterov is as fast as NAdamW
             eval_batch_size=100,  # larger ones fall out of the processor's cache, and cost half as much again
             step_hint=260,
-            max_runtime_sec=150.0,
+            max_runtime_sec=300.0,
             eval_period_sec=7.5,
             eval_period_steps=10,
             splits={**MINI_SPLITS, "train": 4_000},

@@ -36,7 +36,7 @@ class LibrispeechConformer(SpeechWorkload):
             batch_size=64,  # with 16 Nesterov ends within three words of NAdamW
             eval_batch_size=80,
             step_hint=320,
-            max_runtime_sec=100.0,
+            max_runtime_sec=240.0,
             eval_period_sec=4.0,
             eval_period_steps=16,
             splits={**MINI_SPLITS, "validation": 320, "test": 320},
