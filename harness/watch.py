@@ -199,12 +199,13 @@ class Watch:
         return at if at is not None and self._is_entry(at) else None
 
     def _beyond_libraries(self, frame: FrameType) -> FrameType | None:
-        """The nearest frame of timetrial or the entry, if it is the entry's."""
+        """The nearest frame of timetrial or the entry, if it is the entry's. What a library does when it is imported
+        (torch reads which files are mapped into memory) is nobody's doing."""
         at: FrameType | None = frame
         while at is not None:
             if self._is_entry(at):
                 return at
-            if at.f_code.co_filename.startswith(self._rooms):
+            if at.f_code.co_filename.startswith((*self._rooms, _IMPORTER)):
                 return None
             at = at.f_back
         return None

@@ -178,6 +178,15 @@ def test_what_honest_entries_do_is_no_breach(source, tmp_path, data_dir):
     assert (record.stop_reason, record.breaches) == (StopReason.TARGET_REACHED, ()), record.stop_detail
 
 
+def test_an_entry_in_jax_may_import_torch(tmp_path, data_dir):
+    """A helper that serves both frameworks does; torch looks at the process's memory map when it is imported."""
+    folder = put("honest_jax", tmp_path / "entry", tmp_path / "out", data_dir).parent
+    (folder / "schedules.py").write_text("import optax\nfrom torch.optim.lr_scheduler import LinearLR\n")
+    (folder / "submission.py").write_text("import jax\nimport schedules\nfrom honest_jax import *\n")
+    _, [(record, _)] = go(tmp_path / "out", folder, max_steps=20)
+    assert (record.stop_reason, record.breaches) == (StopReason.STEP_LIMIT, ()), record.stop_detail
+
+
 REMEMBERS = """
 from pathlib import Path
 
