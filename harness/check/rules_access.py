@@ -298,12 +298,12 @@ ACCESS: tuple[tuple[str, str, str, Access], ...] = (
 
 
 def _breaches(source: Source, access: Access) -> Iterable[Hit]:
-    for used, path in source.references():
+    for used, path in source.references:
         if isinstance(getattr(used, "ctx", None), ast.Store):
             continue  # the rule "patches" speaks of it
         if not source.is_own(path) and matches(path, access.names) and not access.allowed(source, used):
             yield used, f"uses {path.removeprefix('builtins.')}"
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.Attribute) and _is_method(source, node, access):
             if not access.allowed(source, node):
                 yield node, f"uses .{node.attr}"

@@ -65,7 +65,7 @@ def fixed_numbers(source: Source) -> Iterable[Hit]:
 
 def _uses(source: Source) -> Iterator[tuple[ast.expr, str, list[ast.expr] | None]]:
     """What a file refers to, with the arguments that make a generator; None where it is not called."""
-    for node, path in source.references():
+    for node, path in source.references:
         call = source.parents.get(node)
         yield node, path, _arguments(call) if isinstance(call, ast.Call) and call.func is node else None
 
@@ -105,7 +105,7 @@ def _same_in_trials(source: Source, expression: ast.expr, known: Names) -> bool:
 
 def _is_plain(source: Source, function: ast.expr) -> bool:
     """Whether a function is a builtin, or one of the file that has nothing of ``rng``."""
-    own = [n for n in ast.walk(source.tree) if isinstance(n, ast.FunctionDef) and n.name == getattr(function, "id", "")]
+    own = source.functions.get(getattr(function, "id", ""), ())
     drawn = any(isinstance(n, ast.Name) and "rng" in n.id for each in own for n in ast.walk(each))
     return bool(own or (source.dotted(function) or "").startswith("builtins.")) and not drawn
 
@@ -116,7 +116,7 @@ def _arguments(call: ast.Call) -> list[ast.expr]:
 
 def _constant_seeds(source: Source) -> Iterator[Hit]:
     """``generator.manual_seed(0)``, ``torch.Generator().seed()``."""
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
             continue
         if source.dotted(node.func) is None and node.func.attr == "manual_seed":
@@ -166,7 +166,7 @@ _HARMLESS_SETTERS = frozenset(
     "remove it; give dtype and device where tensors are made, and use `with torch.no_grad():` for a block",
 )
 def global_settings(source: Source) -> Iterable[Hit]:
-    for node, path in source.references():
+    for node, path in source.references:
         if path in _SETTERS - _HARMLESS_SETTERS and not _is_context(source, node):
             yield node, f"{path} changes a setting of the whole process"
         elif path in _SEARCH_PATH and not _adds_own_folder(source, node):
@@ -200,7 +200,7 @@ def speed_settings(source: Source) -> Iterable[Hit]:
     for target, path in _assigned_attributes(source):
         if path.startswith(_SPEED_SETTINGS):
             yield target, f"sets {path}"
-    for node, path in source.references():
+    for node, path in source.references:
         if path == "torch.set_float32_matmul_precision":
             yield node, f"calls {path}"
 
@@ -218,10 +218,10 @@ def patches(source: Source) -> Iterable[Hit]:
     for target, path in _assigned_attributes(source):
         if not path.startswith((*_SPEED_SETTINGS, "jax.config.")):
             yield target, f"assigns to {path}"
-    for used, path in source.references():
+    for used, path in source.references:
         if matches(path, _PATCHERS):
             yield used, f"uses {path}"
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store | ast.Del):
             if _is_of_the_workload(source, node.value) or source.is_workload(node.value):
                 yield node, f"assigns to {ast.unparse(node)}"
@@ -269,7 +269,7 @@ def _patching_call(source: Source, node: ast.Call) -> Iterator[Hit]:
 
 def _assigned_attributes(source: Source) -> Iterator[tuple[ast.expr, str]]:
     """Targets of assignments that lie in an imported module, with their full path."""
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if not isinstance(node, ast.Attribute | ast.Subscript) or not isinstance(node.ctx, ast.Store | ast.Del):
             continue
         holder = node if isinstance(node, ast.Attribute) else node.value
@@ -299,7 +299,7 @@ _BROAD = frozenset({"builtins.Exception", "builtins.BaseException"})
     "name the exceptions that are expected, or raise again at the end of the handler",
 )
 def swallows(source: Source) -> Iterable[Hit]:
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.Try | ast.TryStar) and any(_is_training(source, part) for part in node.body):
             for handler in node.handlers:
                 raises = any(isinstance(n, ast.Raise) for statement in handler.body for n in ast.walk(statement))

@@ -44,7 +44,7 @@ _NARROW = 0.1
 )
 def by_shape(source: Source) -> Iterable[Hit]:
     sizes = Sizes(source)
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         telltale = list(sizes.telltales(node))
         if telltale:
             yield node, f"compares a size with {', '.join(map(str, telltale))}"

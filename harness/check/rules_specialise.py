@@ -39,7 +39,7 @@ def known_names() -> frozenset[str]:
     "decide by what the contract gives: parameter types and shapes, loss_type, step_hint",
 )
 def by_name(source: Source) -> Iterable[Hit]:
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if source.top_function(node) in SIZE_FUNCTIONS or _is_only_reported(source, node):
             continue
         yield from _identity_of_the_workload(source, node)
@@ -162,12 +162,12 @@ _EVALUATION = words(
     "train on batches from input_queue; for progress, read the validation/ keys of eval_results",
 )
 def peeks(source: Source) -> Iterable[Hit]:
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.Attribute) and source.is_workload(node.value) and node.attr in _EVALUATION:
             yield node, f"uses workload.{node.attr}, which is the harness's"
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("test/"):
             yield node, f"reads the test result {node.value!r}"
-    for imported, path in source.references():
+    for imported, path in source.references:
         if path.split(".")[0] in ("workloads", "results", "scoring") and not source.is_own(path):
             yield imported, f"uses {path}, which belongs to the benchmark"
         elif path.startswith("harness.") and not path.startswith(("harness.spec", "harness.interface")):

@@ -45,8 +45,21 @@ class Source:
     __hash__ = object.__hash__
 
     @functools.cached_property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        return tuple(ast.walk(self.tree))
+
+    @functools.cached_property
+    def functions(self) -> Mapping[str, tuple[ast.FunctionDef, ...]]:
+        """The file's functions and methods by name."""
+        found: dict[str, tuple[ast.FunctionDef, ...]] = {}
+        for node in self.nodes:
+            if isinstance(node, ast.FunctionDef):
+                found[node.name] = (*found.get(node.name, ()), node)
+        return found
+
+    @functools.cached_property
     def parents(self) -> Mapping[ast.AST, ast.AST]:
-        return {child: parent for parent in ast.walk(self.tree) for child in ast.iter_child_nodes(parent)}
+        return {child: parent for parent in self.nodes for child in ast.iter_child_nodes(parent)}
 
     @functools.cached_property
     def siblings(self) -> tuple[Source, ...]:
@@ -79,7 +92,7 @@ class Source:
     def imported(self) -> Mapping[str, str]:
         """Local name -> dotted path of what was imported under it; relative imports begin with a dot."""
         found: dict[str, str] = {}
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.Import):
                 for alias in node.names:
                     first = alias.name.partition(".")[0]
@@ -95,7 +108,7 @@ class Source:
         """``imported``, names that are assigned an imported object (``clock = time``), and builtins' names that mean
         something of the file's own (these begin with a dot, as relative imports do)."""
         found = {name: f".{name}" for name in self._bound if hasattr(builtins, name)} | dict(self.imported)
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
                 path = _resolve(node.value, found)
                 if path is not None and node.targets[0].id not in found:
@@ -106,7 +119,7 @@ class Source:
     def _bound(self) -> frozenset[str]:
         """Names that the file defines, assigns or takes as arguments."""
         names = set()
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.FunctionDef | ast.ClassDef):
                 names.add(node.name)
             elif isinstance(node, ast.arg):
@@ -119,9 +132,13 @@ class Source:
         """The full path of an imported object or builtin that an expression means (``numpy.random.rand``)."""
         return _resolve(node, self.aliases)
 
-    def references(self) -> Iterator[tuple[ast.expr, str]]:
+    @functools.cached_property
+    def references(self) -> tuple[tuple[ast.expr, str], ...]:
         """Every longest expression that means an imported object or builtin, with its full path."""
-        for node in ast.walk(self.tree):
+        return tuple(self._find_references())
+
+    def _find_references(self) -> Iterator[tuple[ast.expr, str]]:
+        for node in self.nodes:
             if not isinstance(node, ast.Name | ast.Attribute | ast.Call):
                 continue
             path = self.dotted(node)
@@ -136,9 +153,13 @@ class Source:
 
     def is_made_by(self, node: ast.AST, makers: frozenset[str]) -> bool:
         """Whether an object is what one of these functions or classes makes, or a name that holds such an object."""
+        return node in self._made_by(makers) or self._calls_one_of(node, makers)
+
+    @functools.lru_cache(maxsize=64)  # noqa: B019  sources live as long as a check
+    def _made_by(self, makers: frozenset[str]) -> Names:
         made = Names(self.scopes)
         made.spread(bindings(self.tree), lambda _, value: self._calls_one_of(value, makers))
-        return node in made or self._calls_one_of(node, makers)
+        return made
 
     def _calls_one_of(self, node: ast.AST, functions: frozenset[str]) -> bool:
         return isinstance(node, ast.Call) and self.dotted(node.func) in functions
@@ -166,7 +187,7 @@ class Source:
         """Names that are only ever assigned literals, and are no function's argument."""
         fixed: set[str] = set()
         other: set[str] = set()
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
                 targets = node.targets if isinstance(node, ast.Assign) else [node.target]
                 kept = fixed if _is_literal(node.value, fixed) else other
