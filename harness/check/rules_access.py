@@ -64,19 +64,24 @@ def _is_beside_the_source(source: Source, node: ast.AST) -> bool:
     """Reading a file of the entry's own folder, found by ``__file__``: it belongs to the entry's digest."""
     path = _path_of(source, node)
     return paths_of(source).is_own(path) or any(
-        isinstance(n, ast.Name) and n.id == name and _is_given_own_paths(source, function, position, name)
+        isinstance(n, ast.Name) and n.id in parameters and _is_given_own_paths(source, function, n.id)
         for function in source.ancestors(node)
         if isinstance(function, ast.FunctionDef)
-        for position, name in enumerate(a.arg for a in (*function.args.posonlyargs, *function.args.args))
+        for parameters in [{a.arg for a in _parameters(function)}]
         for n in ast.walk(path)
     )
+
+
+def _parameters(function: ast.FunctionDef) -> list[ast.arg]:
+    return [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
 
 
 def _path_of(source: Source, node: ast.AST) -> ast.AST:
     """The path with which a function or method reaches a file; the whole expression where it is not called here."""
     call = source.parents.get(node)
     if isinstance(call, ast.Call) and call.func is node:
-        if source.dotted(node) is None and isinstance(node, ast.Attribute):  # path.read_text()
+        path = source.dotted(node)
+        if isinstance(node, ast.Attribute) and (path is None or source.is_own(path)):  # path.read_text()
             return call if node.attr in ("glob", "rglob") else node.value
         given = call.args[:1] or [keyword.value for keyword in call.keywords]
         if given:
@@ -87,15 +92,17 @@ def _path_of(source: Source, node: ast.AST) -> ast.AST:
     return whole
 
 
-def _is_given_own_paths(source: Source, function: ast.FunctionDef, position: int, name: str) -> bool:
+def _is_given_own_paths(source: Source, function: ast.FunctionDef, name: str) -> bool:
     """Whether the entry's files do nothing with a function but call it with a path made from ``__file__`` in this
     place; a use that cannot be followed (an alias, ``map``, starred arguments) counts against it."""
     if any(isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Store) for n in ast.walk(function)):
         return False
-    uses = [(each, node) for each in source.siblings for node in ast.walk(each.tree) if function.name in _called(node)]
+    uses = [(each, node) for each in source.siblings for node in each.nodes if function.name in _called(node)]
     calls = [(each, node) for each, node in uses if isinstance(node, ast.Call)]
+    default = any(map(paths_of(source).is_own, _default(function, name)))
+    given = [(each, _argument(source, call, function, name)) for each, call in calls]
     return 0 < len(uses) == 2 * len(calls) and all(
-        any(map(paths_of(each).is_own, _arguments(call, position, name))) for each, call in calls
+        default if path is None else paths_of(each).is_own(path) for each, path in given
     )
 
 
@@ -108,11 +115,27 @@ def _called(node: ast.AST) -> tuple[str, ...]:
     return (getattr(node, "id", ""), getattr(node, "attr", ""))
 
 
-def _arguments(call: ast.Call, position: int, name: str) -> list[ast.expr]:
-    """What a call passes as one argument; nothing where stars hide it."""
-    if any(isinstance(given, ast.Starred) for given in call.args):
-        return []
-    return [*call.args[position : position + 1], *(k.value for k in call.keywords if k.arg == name)]
+_HIDDEN = ast.Constant(None)
+"""Stands for an argument that stars hide."""
+
+
+def _argument(source: Source, call: ast.Call, function: ast.FunctionDef, name: str) -> ast.expr | None:
+    """What a call gives for one argument; None where that is left to its default."""
+    if any(isinstance(given, ast.Starred) for given in call.args) or any(k.arg is None for k in call.keywords):
+        return _HIDDEN
+    method = isinstance(source.parents.get(function), ast.ClassDef) and isinstance(call.func, ast.Attribute)
+    static = any("staticmethod" in ast.unparse(decorator) for decorator in function.decorator_list)
+    places = [a.arg for a in (*function.args.posonlyargs, *function.args.args)][method and not static :]
+    given = dict(zip(places, call.args, strict=False)) | {k.arg: k.value for k in call.keywords if k.arg}
+    return given.get(name)
+
+
+def _default(function: ast.FunctionDef, name: str) -> list[ast.expr]:
+    arguments = function.args
+    placed = [*arguments.posonlyargs, *arguments.args]
+    defaults = [None] * (len(placed) - len(arguments.defaults)) + arguments.defaults + arguments.kw_defaults
+    named = zip((a.arg for a in _parameters(function)), defaults, strict=True)
+    return [default for parameter, default in named if parameter == name and default is not None]
 
 
 def _open_mode(source: Source, node: ast.AST) -> str:
@@ -120,7 +143,7 @@ def _open_mode(source: Source, node: ast.AST) -> str:
     call = source.parents.get(node)
     if not isinstance(call, ast.Call) or call.func is not node:
         return ""
-    place = 1 if source.dotted(node) else 0  # open(path, "w"), path.open("w")
+    place = 1 if source.dotted(node) in _OPENERS else 0  # open(path, "w"), path.open("w")
     given = [*call.args[place : place + 1], *(k.value for k in call.keywords if k.arg == "mode")]
     return str(given[0].value) if given and isinstance(given[0], ast.Constant) else "r"
 
@@ -316,8 +339,10 @@ def _breaches(source: Source, access: Access) -> Iterable[Hit]:
 
 def _is_method(source: Source, node: ast.Attribute, access: Access) -> bool:
     """Whether an attribute is one of the methods that a rule speaks of."""
-    if source.dotted(node) is not None:
-        return False
+    path = source.dotted(node)
+    if path is not None:  # of an imported object: of a path that another file of the entry defines
+        methods = access.methods | access.of_paths
+        return source.is_own(path) and node.attr in methods and paths_of(source).is_path(node.value)
     if node.attr in access.methods or (node.attr in access.of_paths and paths_of(source).is_path(node.value)):
         return True
     return any(node.attr in methods and source.is_made_by(node.value, makers) for makers, methods in access.of_objects)

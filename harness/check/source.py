@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from harness.check.names import Names, Scope, bindings, parts, passed
+from harness.compat.layout import Layout
+from harness.compat.sources import own_file
 
 
 def words(text: str) -> frozenset[str]:
@@ -32,15 +34,15 @@ class Source:
 
     Attributes:
       own: top-level names of the modules in the entry's folder.
-      files: all files of the entry, this one among them.
-      root: the entry's folder; None where a file stands alone.
+      family: all files of the entry, this one among them; empty where a file stands alone.
+      layout: the entry's folder; None where a file stands alone.
     """
 
     path: Path
     tree: ast.Module
     own: frozenset[str] = frozenset()
-    files: Mapping[Path, ast.Module] = dataclasses.field(default_factory=dict)
-    root: Path | None = None
+    family: Mapping[Path, Source] = dataclasses.field(default_factory=dict)
+    layout: Layout | None = None
 
     __hash__ = object.__hash__
 
@@ -61,14 +63,10 @@ class Source:
     def parents(self) -> Mapping[ast.AST, ast.AST]:
         return {child: parent for parent in self.nodes for child in ast.iter_child_nodes(parent)}
 
-    @functools.cached_property
+    @property
     def siblings(self) -> tuple[Source, ...]:
         """The entry's files, this one among them."""
-        files = self.files or {self.path: self.tree}
-        return tuple(
-            self if path == self.path else dataclasses.replace(self, path=path, tree=tree)
-            for path, tree in files.items()
-        )
+        return tuple(self.family.values()) or (self,)
 
     def ancestors(self, node: ast.AST) -> Iterator[ast.AST]:
         above = self.parents.get(node)
@@ -102,6 +100,40 @@ class Source:
                 for name, bound in _imported_names(node):
                     found[bound] = f"{base}.{name}"
         return found
+
+    @functools.cached_property
+    def origins(self) -> Mapping[str, tuple[Source, str]]:
+        """What is imported from the entry's other files: local name -> the file, and the name there; empty for a file
+        itself."""
+        found: dict[str, tuple[Source, str]] = {}
+        for node in self.nodes:
+            if isinstance(node, ast.Import):
+                modules = {alias.asname or alias.name: self._own_source(0, alias.name) for alias in node.names}
+                found |= {bound: (module, "") for bound, module in modules.items() if module is not None}
+            elif isinstance(node, ast.ImportFrom):
+                found |= dict(self._origins_of(node))
+        return found
+
+    def _origins_of(self, node: ast.ImportFrom) -> Iterator[tuple[str, tuple[Source, str]]]:
+        base, module = node.module or "", self._own_source(node.level, node.module or "")
+        for alias in node.names:
+            if alias.name == "*":
+                yield from ((name, (module, name)) for name in (module.exported if module else ()))
+            elif inner := self._own_source(node.level, f"{base}.{alias.name}".lstrip(".")):
+                yield alias.asname or alias.name, (inner, "")
+            elif module is not None:
+                yield alias.asname or alias.name, (module, alias.name)
+
+    def _own_source(self, level: int, dotted: str) -> Source | None:
+        path = own_file(self.layout, self.path, level, dotted) if self.layout else None
+        return self.family.get(path) if path and path != self.path else None
+
+    @functools.cached_property
+    def exported(self) -> frozenset[str]:
+        """Names that a star import may take."""
+        names = {n.id for n in self.nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        named = {n.name for n in self.tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+        return frozenset(names | named | self.imported.keys())
 
     @functools.cached_property
     def aliases(self) -> Mapping[str, str]:

@@ -65,8 +65,10 @@ def _module(path: Path) -> Iterator[Finding]:
     yield from rules_entry.functions(path, sources)
     yield from rules_entry.dependencies(path, sources)
     own = frozenset(_own_names(path, sources.trees))
-    for file, tree in sources.trees.items():
-        yield from _by_source_rules(Source(file, tree, own, sources.trees, sources.layout.root))
+    family: dict[Path, Source] = {}
+    family |= {file: Source(file, tree, own, family, sources.layout) for file, tree in sources.trees.items()}
+    for source in family.values():
+        yield from _by_source_rules(source)
 
 
 def _own_names(path: Path, files: Iterable[Path]) -> Iterator[str]:

@@ -141,13 +141,18 @@ def _dotted(found: Import) -> list[str]:
 
 def _own_files(layout: Layout, found: Import) -> list[Path]:
     """The entry's files that one import statement means."""
-    if found.level:
-        folder = found.file.parents[found.level - 1]
-        ends = [tuple(filter(None, found.module.split(".")))]
-        ends += [(*ends[0], name) for name in found.names if name != "*"]
-        paths = [module_at(folder, end) for end in ends]
-    elif layout.owns_top_level(found.top_level) or not is_foreign(found.top_level):
-        paths = [layout.find(name) for name in _dotted(found)]
+    ends = ["", *(f".{name}" for name in found.names if name != "*")]
+    paths = [own_file(layout, found.file, found.level, f"{found.module}{end}".lstrip(".")) for end in ends]
+    return [path for path in paths if path is not None]
+
+
+def own_file(layout: Layout, file: Path, level: int, dotted: str) -> Path | None:
+    """The entry's file that an import in one of its files means; None for other code, and for a folder."""
+    top_level = dotted.partition(".")[0]
+    if level:
+        path = module_at(file.parents[level - 1], tuple(filter(None, dotted.split("."))))
+    elif layout.owns_top_level(top_level) or not is_foreign(top_level):
+        path = layout.find(dotted)
     else:
-        return []
-    return [path for path in paths if path is not None and path.is_file()]
+        return None
+    return path if path is not None and path.is_file() else None

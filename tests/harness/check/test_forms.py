@@ -10,6 +10,7 @@ import pytest
 
 from harness.check import RULES
 from harness.check.source import Source
+from harness.compat.layout import Layout
 
 READS = """
 import csv, json, os, pathlib, pickle, yaml
@@ -276,7 +277,8 @@ def test_a_file_in_a_package_may_reach_up_to_the_folder_of_the_entry():
 
 
 def found_by(rule, text, path=Path("/entries/mine/submission.py")):
-    source = Source(path, ast.parse(text), root=Path("/entries/mine"))
+    folder = Path("/entries/mine")
+    source = Source(path, ast.parse(text), layout=Layout(folder / "submission.py", folder))
     look = RULES[rule].look
     assert look is not None
     return sorted({node.lineno for node, _ in look(source)})

@@ -40,9 +40,86 @@ def test_a_helper_that_opens_another_path_than_it_was_given_is_found(tmp_path):
     assert found_in(BESIDE, "load(WEIGHTS)", tmp_path, reader) == [("reads-files", "reading.py", 3)]
 
 
-def found_in(head, calls, tmp_path, reader=READER):
+PATHS = """
+from pathlib import Path
+HERE = Path(__file__).resolve().parent
+CONFIG = HERE / "config.json"
+ABOVE = HERE.parent.parent
+ETC = Path("/etc")
+class Files:
+    config = HERE / "config.json"
+    hosts = ETC / "hosts"
+def beside(name):
+    return HERE / name
+"""
+
+
+@pytest.mark.parametrize(
+    "uses",
+    [
+        "from .paths import CONFIG\nREAD = open(CONFIG).read()",
+        "from paths import CONFIG as C\nREAD = C.read_text()",
+        "import paths\nREAD = paths.CONFIG.read_text()",
+        "from . import paths as p\nREAD = open(p.HERE / 'config.json').read()",
+        "from mine.paths import *\nREAD = open(CONFIG).read()",
+        "from .paths import Files\nREAD = Files.config.read_text()",
+        "from .paths import beside\nREAD = beside('config.json').read_text()",
+        "from .again import WHERE\nREAD = (WHERE / 'config.json').open().read()",
+    ],
+)
+def test_paths_beside_the_source_may_be_defined_in_another_file_of_the_entry(uses, tmp_path):
+    assert found_in(f"{uses}\n", "READ", tmp_path, **MODULES) == []
+
+
+@pytest.mark.parametrize(
+    "uses",
+    [
+        "from .paths import ETC\nREAD = open(ETC / 'hosts').read()",
+        "from .paths import ETC\nREAD = ETC.exists()",
+        "from .paths import ABOVE\nREAD = list(ABOVE.iterdir())",
+        "from .paths import Files\nREAD = Files.hosts.read_text()",
+        "from .paths import CONFIG\nREAD = (CONFIG.parent.parent / 'other').read_text()",
+        "import paths\nREAD = paths.ABOVE.glob('*')",
+    ],
+)
+def test_other_paths_that_another_file_of_the_entry_defines_are_found(uses, tmp_path):
+    assert [name for name, _, _ in found_in(f"{uses}\n", "READ", tmp_path, **MODULES)] == ["reads-files"]
+
+
+MODULES = {"paths": PATHS, "again": "from .paths import HERE as WHERE\nfrom . import submission\n"}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "call"),
+    [
+        ("path=HERE / 'weights'", "load()"),
+        ("*, path", "load(path=HERE / 'weights')"),
+        ("mode, path=HERE / 'weights'", "load('rb')"),
+    ],
+)
+def test_a_helper_may_have_a_path_beside_the_source_as_its_default(parameters, call, tmp_path):
+    reader = f"from .paths import HERE\ndef load({parameters}):\n    return open(path).read()\n"
+    head = "from .reading import load\nfrom .paths import HERE\n"
+    assert found_in(head, call, tmp_path, reader, **MODULES) == []
+    elsewhere = reader.replace("HERE / 'weights'", "'/etc/hosts'")
+    head = head.replace("from .paths import HERE", "HERE = '/etc'\n")
+    assert found_in(head, call, tmp_path / "other", elsewhere, **MODULES) == [("reads-files", "reading.py", 3)]
+
+
+def test_a_method_may_open_a_path_beside_the_source_that_it_is_given(tmp_path):
+    reader = "class Reader:\n    def load(self, path):\n        return open(path).read()\n"
+    head = BESIDE.replace("import load", "import Reader")
+    assert found_in(head, "Reader().load(WEIGHTS)", tmp_path, reader) == []
+    assert found_in(head, "Reader().load('/etc/hosts')", tmp_path / "other", reader) == [
+        ("reads-files", "reading.py", 3)
+    ]
+
+
+def found_in(head, calls, tmp_path, reader=READER, **modules):
     entry = new_entry("mine", "torch", tmp_path)
     (entry / "reading.py").write_text(reader)
+    for name, text in modules.items():
+        (entry / f"{name}.py").write_text(text)
     (entry / "weights").write_bytes(b"1")
     source = (entry / "submission.py").read_text()
     assert source.count("import math\n") == 1
