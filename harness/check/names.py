@@ -118,3 +118,8 @@ def returned(tree: ast.Module) -> Iterator[tuple[ast.FunctionDef, list[ast.expr]
             values = [n.value for n in ast.walk(node) if isinstance(n, ast.Return)]
             if values and all(values):
                 yield node, [value for value in values if value is not None]
+
+
+def called(call: ast.Call) -> str:
+    """The last part of the name by which a function or method is called."""
+    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")

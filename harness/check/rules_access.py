@@ -53,11 +53,19 @@ def _is_launcher_variable(source: Source, node: ast.AST) -> bool:
 
 
 def _is_its_own_module(source: Source, node: ast.AST) -> bool:
-    """``sys.modules[__name__]``, and asking whether something is there."""
-    parent = source.parents.get(node)
-    if isinstance(parent, ast.Subscript):
-        return isinstance(parent.slice, ast.Name) and parent.slice.id == "__name__"
-    return isinstance(parent, ast.Compare)
+    """``sys.modules[__name__]``, and asking whether a module is there that is named and not the benchmark's."""
+    match source.parents.get(node):
+        case ast.Subscript(slice=ast.Name(id="__name__")) | ast.Compare(left=ast.Name(id="__name__")):
+            return True
+        case ast.Compare(left=ast.Constant(value=str(name)), ops=[ast.In() | ast.NotIn()]):
+            return not _BENCHMARK & set(name.split("."))
+        case ast.Call(args=[ast.Name(id="__name__"), *_]):
+            return source.dotted(node) == "sys.modules.get"
+    return False
+
+
+_BENCHMARK = words("harness workloads scoring results")
+"""Packages that an entry finds loaded or not according to the workload that it is on."""
 
 
 def _is_beside_the_source(source: Source, node: ast.AST) -> bool:
@@ -143,7 +151,8 @@ def _open_mode(source: Source, node: ast.AST) -> str:
     call = source.parents.get(node)
     if not isinstance(call, ast.Call) or call.func is not node:
         return ""
-    place = 1 if source.dotted(node) in _OPENERS else 0  # open(path, "w"), path.open("w")
+    path = source.dotted(node)
+    place = 0 if path is None or source.is_own(path) else 1  # path.open("w"), open(path, "w")
     given = [*call.args[place : place + 1], *(k.value for k in call.keywords if k.arg == "mode")]
     return str(given[0].value) if given and isinstance(given[0], ast.Constant) else "r"
 
@@ -209,7 +218,7 @@ _WRITE = words("""
     os.write os.remove os.unlink os.rename os.replace os.mkdir os.makedirs os.rmdir os.removedirs os.symlink os.link
     os.truncate shutil.* tempfile.* logging.FileHandler logging.basicConfig
     logging.handlers.RotatingFileHandler logging.handlers.TimedRotatingFileHandler logging.handlers.WatchedFileHandler
-    torch.utils.tensorboard.SummaryWriter tensorboardX.SummaryWriter
+    torch.distributed.FileStore torch.utils.tensorboard.SummaryWriter tensorboardX.SummaryWriter
     numpy.save numpy.savez numpy.savez_compressed numpy.savetxt jax.numpy.save torch.save torch.jit.save""")
 
 ACCESS: tuple[tuple[str, str, str, Access], ...] = (
@@ -253,7 +262,8 @@ ACCESS: tuple[tuple[str, str, str, Access], ...] = (
         "opens no connection",
         "bring what it needs in the entry's folder",
         Access(
-            words("""jax.distributed.initialize torch.hub.* torch.distributed.rpc.* huggingface_hub.* transformers.*
+            words("""jax.distributed.initialize torch.hub.* torch.distributed.rpc.* torch.distributed.TCPStore
+            huggingface_hub.* transformers.*
             wandb.*"""),
             imports=words("""socket socketserver ssl urllib http requests httpx aiohttp ftplib smtplib poplib imaplib
             telnetlib xmlrpc websockets urllib3 paramiko boto3 wandb mlflow huggingface_hub grpc zmq"""),
@@ -278,7 +288,8 @@ ACCESS: tuple[tuple[str, str, str, Access], ...] = (
             threading.Thread threading.Timer _thread.* multiprocessing.* concurrent.futures.* concurrent.* asyncio.*
             subprocess.* joblib.* torch.multiprocessing.* torch.futures.* os.fork os.forkpty os.system os.popen
             os.posix_spawn os.posix_spawnp os.spawnl os.spawnv os.spawnve os.execv os.execve os.execvp os.kill
-            signal.signal atexit.register torch.utils.data.DataLoader"""),
+            os._exit os.abort signal.signal signal.raise_signal atexit.register faulthandler.dump_traceback_later
+            torch.distributed.HashStore torch.utils.data.DataLoader"""),
             allowed=_loads_in_this_thread,
         ),
     ),
@@ -301,8 +312,9 @@ ACCESS: tuple[tuple[str, str, str, Access], ...] = (
         Access(
             words("""builtins.exec builtins.eval builtins.compile builtins.__import__ builtins.globals
             importlib.import_module importlib.reload importlib.util.* importlib.machinery.* runpy.* marshal.*
-            code.* ctypes.* sys.modules sys.settrace sys.setprofile sys._getframe inspect.currentframe inspect.stack
-            gc.get_objects gc.get_referrers"""),
+            code.* ctypes.* sys.modules sys.modules.* sys.settrace sys.setprofile sys._getframe inspect.currentframe
+            inspect.stack gc.get_objects gc.get_referrers gc.get_referents"""),
+            imports=words("_ctypes cffi"),
             allowed=_is_its_own_module,
         ),
     ),
@@ -311,9 +323,11 @@ ACCESS: tuple[tuple[str, str, str, Access], ...] = (
         "looks into no functions, frames and objects of other code",
         "use what the arguments offer",
         Access(
-            frozenset(),
-            words("""__self__ __func__ __closure__ cell_contents __globals__ tb_frame f_back f_locals f_globals gi_frame
-            cr_frame __subclasses__ __mro__"""),
+            words("""inspect.getfile inspect.getsourcefile inspect.getmodule inspect.getmodulename inspect.getsource
+            inspect.getsourcelines inspect.getmembers inspect.getmembers_static inspect.getattr_static
+            inspect.getclosurevars inspect.getouterframes inspect.getinnerframes inspect.trace"""),
+            words("""__self__ __func__ __closure__ __code__ cell_contents __globals__ tb_frame f_back f_locals f_globals
+            gi_frame cr_frame __subclasses__ __mro__"""),
         ),
     ),
 )

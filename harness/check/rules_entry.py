@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from harness.check.findings import Finding, declare, finding, of_message
-from harness.check.rules_specialise import known_names
+from harness.check.workload_names import named_workload
 from harness.compat.dependencies import DISTRIBUTIONS, read_requirements
 from harness.compat.installed import ALGOPERF_NAMES, is_installed
 from harness.compat.layout import REPOSITORY_ROOTS
@@ -97,9 +97,8 @@ def search_space_files(folder: Path) -> Iterator[Finding]:
         where = path.relative_to(folder).as_posix()
         if path.suffix not in (".json", ".yaml", ".yml") or "search_space" not in where or where in SEARCH_SPACE_FILES:
             continue
-        named = [name for part in where.removesuffix(path.suffix).split("/") for name in _named_workloads(part)]
-        if named:
-            yield finding("search-space-per-workload", path, 1, f"a search space for {max(named, key=len)} alone")
+        if workload := named_workload(where.removesuffix(path.suffix)):
+            yield finding("search-space-per-workload", path, 1, f"a search space for {workload} alone")
     used = next((folder / name for name in SEARCH_SPACE_FILES if (folder / name).exists()), None)
     if used is not None:
         try:
@@ -130,21 +129,14 @@ def search_space(document: Document, key: tuple[str, ...]) -> Iterator[Finding]:
             yield finding("search-space", document.path, line, f"{name} has feasible_points and a range: keep one")
 
 
-def _named_workloads(text: str) -> list[str]:
-    """Workloads that a name speaks of: ``mnist``, ``MNIST``, ``mnist_learning_rate``."""
-    return [name for name in known_names() if re.search(rf"(^|[_.-]){name}([_.-]|$)", text.lower())]
-
-
 def _split_by_workload(document: Document, key: tuple[Any, ...], data: Any) -> Iterator[Finding]:
     """A key that names a workload, at any depth, or a value of a key that is there to hold one."""
     items: Any = data.items() if isinstance(data, Mapping) else enumerate(data) if isinstance(data, list) else ()
     for name, value in items:
         where = (*key, name)
         held = value if str(name).lower() in ("workload", "dataset", "task") and isinstance(value, str) else name
-        named = _named_workloads(held) if isinstance(held, str) else []
-        if named:
+        if workload := named_workload(held) if isinstance(held, str) else "":
             line = document.lines.get(where, 1)
-            workload = max(named, key=len)
             yield finding("search-space-per-workload", document.path, line, f"has values for {workload} alone")
         else:
             yield from _split_by_workload(document, where, value)

@@ -7,21 +7,24 @@ import re
 from collections.abc import Iterable, Iterator
 
 from harness.check.findings import Hit, source_rule
-from harness.check.names import Names, bindings, parts, returned
+from harness.check.names import Names, bindings, called, parts, returned
 from harness.check.source import Source, words
+from harness.check.texts import texts_of_the_model
 
 _REALS = words("validation_target_value test_target_value train_mean train_stddev")
 _NUMBERS = _REALS | words(
     """
     step_hint num_train_examples num_eval_train_examples num_validation_examples num_test_examples num_parameters
-    num_pool_examples max_allowed_runtime_sec eval_period_time_sec eval_batch_size
+    num_pool_examples max_allowed_runtime_sec eval_period_time_sec eval_batch_size num_classes num_eval_batches
     """
 )
 """Numbers of the workload: fine to compute with, but equal to a constant they name a workload."""
 
 _SIZES = frozenset({"shape", "shape_tuple", "size", "numel", "nelement", "nbytes", "vocab_size"})
 _KEEPS_SIZE = words("sum max min tuple list sorted int prod set str len round float abs reduce tree_reduce")
-_COUNTED = words("parameters named_parameters leaves tree_leaves tree_flatten flatten children modules named_modules")
+_COUNTED = words("""
+    parameters named_parameters leaves tree_leaves tree_flatten flatten children modules named_modules param_shapes
+    model_params_types""")
 _CONTAINERS = frozenset({"current_param_container", "model_params", "params"})
 _NAMED = words("named_parameters named_modules named_children state_dict keys")
 _EQUALS = words("isclose allclose array_equal eq")
@@ -50,6 +53,8 @@ def by_shape(source: Source) -> Iterable[Hit]:
             yield node, f"compares a size with {', '.join(map(str, telltale))}"
         elif isinstance(node, ast.Compare):
             yield from _by_layer(node)
+    for node, text in texts_of_the_model(source).decisions():
+        yield node, f"asks whether the model is a {text}"
 
 
 class Sizes:
@@ -91,7 +96,7 @@ class Sizes:
         return any(map(self.is_size, ast.iter_child_nodes(expression)))
 
     def _is_size_call(self, call: ast.Call) -> bool:
-        name = _called(call)
+        name = called(call)
         if name in _SIZES and isinstance(call.func, ast.Attribute):
             return True
         if name == "getattr":
@@ -117,7 +122,7 @@ class Sizes:
         """Whether a value is a list of a model's parts."""
         if not isinstance(value, ast.Call):
             return value in self.counted
-        return _called(value) in _COUNTED or (_called(value) in _COLLECTS and any(map(self._is_counted, value.args)))
+        return called(value) in _COUNTED or (called(value) in _COLLECTS and any(map(self._is_counted, value.args)))
 
     # ---- constants that tell ----
 
@@ -126,7 +131,7 @@ class Sizes:
         match node:
             case ast.Compare(left=left, ops=ops, comparators=others):
                 yield from self._of_comparison([left, *others], ops)
-            case ast.Call(args=[first, second, *_]) if _called(node) in _EQUALS:
+            case ast.Call(args=[first, second, *_]) if called(node) in _EQUALS:
                 yield from self._among([first, second])
             case (
                 ast.Call(func=ast.Attribute(value=table, attr="get"), args=[key, *_])
@@ -158,13 +163,9 @@ class Sizes:
 
     def _constant(self, expression: ast.expr) -> list[ast.expr]:
         """A constant expression, or what was assigned to the names in it."""
-        if isinstance(expression, ast.Call) and _called(expression) in _COLLECTS and len(expression.args) == 1:
+        if isinstance(expression, ast.Call) and called(expression) in _COLLECTS and len(expression.args) == 1:
             return self._constant(expression.args[0])
-        if not self.source.is_constant(expression):
-            return []
-        names = {n.id for n in ast.walk(expression) if isinstance(n, ast.Name)}
-        named = [value for target, value in self.bindings if isinstance(target, ast.Name) and target.id in names]
-        return [expression, *named]
+        return self.source.constant_values(expression)
 
     def _keys(self, table: ast.expr) -> list[ast.expr]:
         """Keys of a dictionary that is written out."""
@@ -181,41 +182,22 @@ def _numbers(expressions: Iterable[ast.expr]) -> Iterator[float]:
             yield constant
 
 
-def _called(call: ast.Call) -> str:
-    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-
-
-# ---- names of layers and models ----
+# ---- names of layers ----
 
 
 def _by_layer(node: ast.Compare) -> Iterator[Hit]:
-    """``"layer4.2.conv3.weight" in dict(model.named_parameters())``, ``type(params).__name__ == "ResNet"``."""
+    """``"layer4.2.conv3.weight" in dict(model.named_parameters())``."""
     sides = [node.left, *node.comparators]
     texts = [n.value for side in sides for n in ast.walk(side) if isinstance(n, ast.Constant)]
     numbered = [text for text in texts if isinstance(text, str) and re.search(r"\d", text)]
     if isinstance(node.ops[0], ast.In | ast.NotIn) and _names_of_layers(sides[-1]) and sides[0:1] and numbered:
         yield node, f"asks the model for its layer {numbered[0]!r}"
-    classes = [text for text in texts if isinstance(text, str) and "Parallel" not in text]
-    if any(map(_is_class_of_the_model, sides)) and classes:
-        yield node, f"asks whether the model is a {classes[0]}"
 
 
 def _names_of_layers(expression: ast.AST) -> bool:
     if isinstance(expression, ast.Name):
         return expression.id in _CONTAINERS
     return isinstance(expression, ast.Call) and (
-        (_called(expression) in ("dict", "list", "set", *_NAMED))
-        and (_called(expression) in _NAMED or any(map(_names_of_layers, expression.args)))
+        (called(expression) in ("dict", "list", "set", *_NAMED))
+        and (called(expression) in _NAMED or any(map(_names_of_layers, expression.args)))
     )
-
-
-def _is_class_of_the_model(expression: ast.AST) -> bool:
-    """``type(model).__name__``, ``model.__class__.__qualname__``."""
-    match expression:
-        case ast.Attribute(
-            value=ast.Call(func=ast.Name(id="type"), args=[ast.Name(id=name)])
-            | ast.Attribute(value=ast.Name(id=name), attr="__class__"),
-            attr="__name__" | "__qualname__",
-        ):
-            return name in _CONTAINERS
-    return False

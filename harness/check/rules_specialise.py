@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 import ast
-import functools
+import string
 from collections.abc import Iterable, Iterator
 from typing import TypeGuard
 
 from harness.check.findings import Hit, source_rule
-from harness.check.names import bound_in
+from harness.check.names import Scope, bound_in, called
 from harness.check.source import SIZE_FUNCTIONS, Source, words
+from harness.check.texts import ASKS, LOOKUPS, texts_of_the_workload
+from harness.check.workload_names import collections, is_only_reported, known_names, serves_sizes
 from harness.view import IDENTITY
-
-_ALGOPERF = words(
-    """
-    criteo1tb fastmri imagenet_resnet imagenet_vit librispeech_conformer librispeech_deepspeech ogbg wmt
-    finewebedu_lm mnist cifar imagenet librispeech criteo
-    """
-)
-
-
-@functools.cache
-def known_names() -> frozenset[str]:
-    """Names of workloads, ours and AlgoPerf's, with the variants."""
-    from harness.workloads import workload_class, workload_names
-
-    variants = {f"{name}_{variant}" for name in workload_names() for variant in workload_class(name).variants}
-    return frozenset({*_ALGOPERF, *workload_names(), *variants})
-
 
 # ---- by name ----
 
@@ -40,33 +25,41 @@ def known_names() -> frozenset[str]:
 )
 def by_name(source: Source) -> Iterable[Hit]:
     for node in source.nodes:
-        if source.top_function(node) in SIZE_FUNCTIONS or _is_only_reported(source, node):
-            continue
-        yield from _identity_of_the_workload(source, node)
+        hits = list(_identity_of_the_workload(source, node))
         if _names_a_workload(node) and _decides(source, node):
-            yield node, f"decides by the workload's name {node.value!r}"
+            hits.append((node, f"decides by the workload's name {node.value!r}"))
+        if hits and not serves_sizes(source, node) and not is_only_reported(source, node):
+            yield from hits
+    for node, names in collections(source):
+        yield node, f"has values by the workloads' names {', '.join(map(repr, names[:3]))}"
     yield from _kept_by_size_functions(source)
 
 
 def _names_a_workload(node: ast.AST) -> TypeGuard[ast.Constant]:
-    return isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.lower() in known_names()
+    text = node.value if isinstance(node, ast.Constant) else None
+    return isinstance(text, str) and text.strip(string.punctuation).lower() in known_names()
+
+
+_ASKED = words("type isinstance repr str vars id dir hash format ascii")
 
 
 def _identity_of_the_workload(source: Source, node: ast.AST) -> Iterator[Hit]:
-    if isinstance(node, ast.Attribute) and source.is_workload(node.value):
-        if node.attr in IDENTITY or node.attr.startswith("__"):
-            yield node, f"reads workload.{node.attr}, which says which workload it is on"
-    elif _is_text_of_the_workload(source, node):
-        yield node, "makes a text of the workload, which says which one it is"
-    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args:
-        if node.func.id in ("type", "isinstance", "repr", "str", "vars", "id") and source.is_workload(node.args[0]):
-            yield node, f"asks {node.func.id}() of the workload, which says which one it is"
-        elif node.func.id in ("getattr", "hasattr") and source.is_workload(node.args[0]) and len(node.args) > 1:
-            name = node.args[1]
+    match node:
+        case ast.Attribute(value=value, attr=attr) if source.is_workload(value):
+            if attr in IDENTITY or attr.startswith("__"):
+                yield node, f"reads workload.{attr}, which says which workload it is on"
+        case ast.Attribute(value=ast.Attribute(value=value, attr=inner), attr=attr) if source.is_workload(value):
+            if attr.startswith("__"):
+                yield node, f"reads {attr} of workload.{inner}, which says which workload it is on"
+        case ast.Call(func=ast.Name(id=asked), args=[first, *_]) if asked in _ASKED and source.is_workload(first):
+            yield node, f"asks {asked}() of the workload, which says which one it is"
+        case ast.Call(func=ast.Name(id="getattr" | "hasattr"), args=[first, name, *_]) if source.is_workload(first):
             if not isinstance(name, ast.Constant) or name.value in IDENTITY:
                 yield node, "asks the workload for an attribute that says which one it is"
-    elif isinstance(node, ast.Name) and node.id == "workload_name" and isinstance(node.ctx, ast.Load):
-        yield node, "uses the workload's name"
+        case ast.Name(id="workload_name", ctx=ast.Load()):
+            yield node, "uses the workload's name"
+    if _is_text_of_the_workload(source, node):
+        yield node, "makes a text of the workload, which says which one it is"
 
 
 def _is_text_of_the_workload(source: Source, node: ast.AST) -> bool:
@@ -81,35 +74,17 @@ def _is_text_of_the_workload(source: Source, node: ast.AST) -> bool:
     return False
 
 
-_LOGGERS = frozenset({"logging.getLogger", "absl.logging.get_absl_logger"})
-
-
-def _is_only_reported(source: Source, node: ast.AST) -> bool:
-    """Whether a value goes into an error or a log line, and nowhere else."""
-    for above in source.ancestors(node):
-        if isinstance(above, ast.Raise):
-            return True
-        if isinstance(above, ast.Call) and above.func is not node:
-            path = source.dotted(above.func) or ""
-            if path == "builtins.print" or path.startswith(("logging.", "absl.logging.", "warnings.")):
-                return True
-            if isinstance(above.func, ast.Attribute) and source.is_made_by(above.func.value, _LOGGERS):
-                return True
-        if isinstance(above, ast.stmt):
-            return False
-    return False
-
-
 def _decides(source: Source, node: ast.AST) -> bool:
     """Whether a literal is compared with, matched against, or a key that is looked up."""
     parent = source.parents.get(node)
     if isinstance(parent, ast.Tuple | ast.List | ast.Set):
         parent = source.parents.get(parent)
-    return isinstance(parent, ast.Compare | ast.MatchValue | ast.Subscript) or (
-        isinstance(parent, ast.Call)
-        and isinstance(parent.func, ast.Attribute)
-        and parent.func.attr in ("startswith", "endswith", "count", "find")
-    )
+    if isinstance(parent, ast.Attribute):  # "mnist".__eq__(name)
+        parent = source.parents.get(parent)
+    if isinstance(parent, ast.Call):
+        return called(parent) in ASKS | LOOKUPS
+    sets = isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.BitAnd | ast.Sub)
+    return sets or isinstance(parent, ast.Compare | ast.MatchValue | ast.Subscript)
 
 
 def _kept_by_size_functions(source: Source) -> Iterator[Hit]:
@@ -120,17 +95,17 @@ def _kept_by_size_functions(source: Source) -> Iterator[Hit]:
             n.func.id for n in ast.walk(functions[name]) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)
         }
         for function in (functions[each] for each in {name, *(helpers & functions.keys())}):
-            yield from ((node, f"{name} {_KEEPS}") for node in ast.walk(function) if _keeps(function, node))
+            yield from ((node, f"{name} {_KEEPS}") for node in ast.walk(function) if keeps(function, node))
 
 
 _KEEPS = "keeps something for other functions; it is there to give a number"
 _ADDING = frozenset({"append", "add", "update", "setdefault", "extend", "insert", "appendleft"})
 
 
-def _keeps(function: ast.FunctionDef, node: ast.AST) -> bool:
+def keeps(function: Scope, node: ast.AST) -> bool:
     """Whether a node stores something that outlives the call: in a global, or in an object from outside."""
     match node:
-        case ast.Global():
+        case ast.Global() | ast.Nonlocal():
             return True
         case ast.Attribute(value=held, ctx=ast.Store()) | ast.Subscript(value=held, ctx=ast.Store()):
             return _is_from_outside(function, held)
@@ -139,10 +114,21 @@ def _keeps(function: ast.FunctionDef, node: ast.AST) -> bool:
     return False
 
 
-def _is_from_outside(function: ast.FunctionDef, node: ast.AST) -> bool:
+def _is_from_outside(function: Scope, node: ast.AST) -> bool:
     while isinstance(node, ast.Attribute | ast.Subscript):
         node = node.value
     return isinstance(node, ast.Name) and node.id not in bound_in(function)
+
+
+@source_rule(
+    "metric-name",
+    "warning",
+    "does not decide by the name of the metric that the workload is judged by",
+    "leave it where it says no more than whether higher is better, else decide by loss_type",
+)
+def by_metric(source: Source) -> Iterable[Hit]:
+    for node, text in texts_of_the_workload(source).decisions():
+        yield node, f"decides by the workload's metric {text}"
 
 
 # ---- what it is judged by ----

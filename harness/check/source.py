@@ -117,8 +117,8 @@ class Source:
     def _origins_of(self, node: ast.ImportFrom) -> Iterator[tuple[str, tuple[Source, str]]]:
         base, module = node.module or "", self._own_source(node.level, node.module or "")
         for alias in node.names:
-            if alias.name == "*":
-                yield from ((name, (module, name)) for name in (module.exported if module else ()))
+            if alias.name == "*" and module is not None:
+                yield from [(name, (module, name)) for name in module.exported]
             elif inner := self._own_source(node.level, f"{base}.{alias.name}".lstrip(".")):
                 yield alias.asname or alias.name, (inner, "")
             elif module is not None:
@@ -216,7 +216,13 @@ class Source:
 
     @functools.cached_property
     def constants(self) -> frozenset[str]:
-        """Names that are only ever assigned literals, and are no function's argument."""
+        """Names that are only ever assigned literals, here or in the file they are imported from, and are no
+        function's argument."""
+        imported = {local for local, (source, name) in self.origins.items() if name in source._own_constants}
+        return self._own_constants | imported
+
+    @functools.cached_property
+    def _own_constants(self) -> frozenset[str]:
         fixed: set[str] = set()
         other: set[str] = set()
         for node in self.nodes:
@@ -229,6 +235,22 @@ class Source:
             elif isinstance(node, ast.For | ast.comprehension | ast.AugAssign | ast.NamedExpr):
                 other.update(n.id for n in ast.walk(node.target) if isinstance(n, ast.Name))
         return frozenset(fixed - other)
+
+    def constant_values(self, expression: ast.expr) -> list[ast.expr]:
+        """A constant expression, and what was assigned to the names in it; nothing for any other expression."""
+        if not self.is_constant(expression):
+            return []
+        names = [n.id for n in ast.walk(expression) if isinstance(n, ast.Name)]
+        places = [self.origins.get(name, (self, name)) for name in names]
+        return [expression, *(value for source, name in places for value in source.values_of.get(name, ()))]
+
+    @functools.cached_property
+    def values_of(self) -> Mapping[str, list[ast.expr]]:
+        """Names with what they are assigned anywhere in the file."""
+        found: dict[str, list[ast.expr]] = {}
+        for target, value in bindings(self.tree):
+            found.setdefault(ast.unparse(target), []).append(value)
+        return found
 
     def is_constant(self, node: ast.AST) -> bool:
         """Whether an expression has the same value in every trial, as far as the text tells."""

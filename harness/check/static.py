@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from harness.check import rules_access, rules_conduct, rules_entry, rules_shape, rules_specialise
+from harness.check import rules_access, rules_callbacks, rules_conduct, rules_entry, rules_shape, rules_specialise
 from harness.check.findings import RULES, Finding, finding, of_message
 from harness.check.source import Source
 from harness.compat.sources import parse, read_sources
@@ -16,6 +16,7 @@ from harness.errors import UsageError
 __all__ = [
     "check_files",
     "rules_access",
+    "rules_callbacks",
     "rules_conduct",
     "rules_shape",
     "rules_specialise",
