@@ -10,7 +10,7 @@ from typing import TypeGuard
 from harness.check.findings import Hit, source_rule
 from harness.check.names import Scope, bound_in, called
 from harness.check.source import SIZE_FUNCTIONS, Source, words
-from harness.check.texts import ASKS, LOOKUPS, texts_of_the_workload
+from harness.check.texts import ASKS, LOOKUPS, OF_A_CLASS, texts_of_the_workload
 from harness.check.workload_names import collections, is_only_reported, known_names, serves_sizes
 from harness.view import IDENTITY
 
@@ -49,7 +49,7 @@ def _identity_of_the_workload(source: Source, node: ast.AST) -> Iterator[Hit]:
             if attr in IDENTITY or attr.startswith("__"):
                 yield node, f"reads workload.{attr}, which says which workload it is on"
         case ast.Attribute(value=ast.Attribute(value=value, attr=inner), attr=attr) if source.is_workload(value):
-            if attr.startswith("__"):
+            if attr in OF_A_CLASS:
                 yield node, f"reads {attr} of workload.{inner}, which says which workload it is on"
         case ast.Call(func=ast.Name(id=asked), args=[first, *_]) if asked in _ASKED and source.is_workload(first):
             yield node, f"asks {asked}() of the workload, which says which one it is"

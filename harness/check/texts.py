@@ -16,7 +16,7 @@ ASKS = words("startswith endswith find rfind index count __eq__ __ne__ __contain
 
 LOOKUPS = words("get pop setdefault")
 
-_OF_A_CLASS = words("__name__ __qualname__ __module__ __doc__")
+OF_A_CLASS = words("__name__ __qualname__ __module__ __doc__")
 _MODELS = frozenset({"current_param_container", "model_params", "params", "model"})
 _WRAPPERS = "Parallel"
 """What is in the name of every class of torch that wraps a model."""
@@ -96,7 +96,7 @@ def texts_of_the_model(source: Source) -> Texts:
 
     def begins(node: ast.AST) -> bool:
         match node:
-            case ast.Attribute(value=value, attr=attr) if attr in _OF_A_CLASS:
+            case ast.Attribute(value=value, attr=attr) if attr in OF_A_CLASS:
                 return _is_class(value, models)
             case (
                 ast.Call(func=ast.Name(id="str" | "repr" | "format"), args=[value, *_])

@@ -3,14 +3,9 @@
 A row is a rule and a text; the rule must find the lines that end in ``# !``, and no others.
 """
 
-import ast
 from pathlib import Path
 
 import pytest
-
-from harness.check import RULES
-from harness.check.source import Source
-from harness.compat.layout import Layout
 
 READS = """
 import csv, json, os, pathlib, pickle, yaml
@@ -224,6 +219,72 @@ def other(seed):
     torch.manual_seed(seed)
 """
 
+CALLBACKS = """
+import functools, jax
+from jax import debug
+from jax.experimental import host_callback as hcb, io_callback
+SEEN = []
+def record(x):
+    SEEN.append(x)
+def put(name, x):
+    global LAST
+    LAST = x
+class Recorder:
+    def take(self, x):
+        self.last = x
+def train():
+    box = {}
+    def hold(x):
+        box["x"] = x
+    jax.debug.callback(hold, x)  # !
+jax.debug.callback(record, x)  # !
+debug.callback(lambda x: SEEN.append(x), x)  # !
+debug.callback(SEEN.append, x)  # !
+io_callback(functools.partial(put, "x"), None, x)  # !
+hcb.id_tap(record, x)  # !
+jax.pure_callback(Recorder().take, x, x)  # !
+def show(x):
+    text = f"{x}"
+    print(text)
+jax.debug.callback(show, x)
+jax.pure_callback(numpy.linalg.eigh, shape, x)
+jax.debug.print("{x}", x=x)
+"""
+
+INSPECTS = """
+import inspect
+from inspect import getsource
+inspect.getfile(type(model))  # !
+inspect.getmodule(x)  # !
+getsource(workload.loss_fn)  # !
+workload.loss_fn.__code__  # !
+"fused" in inspect.signature(torch.optim.AdamW).parameters
+inspect.isclass(x)
+"""
+
+MODULES = """
+import sys
+"workloads.wmt" in sys.modules  # !
+[name for name in sys.modules if "resnet" in name]  # !
+list(sys.modules.keys())  # !
+"torch" in sys.modules, __name__ in sys.modules
+sys.modules[__name__], sys.modules.get(__name__)
+"""
+
+PROCESSES = """
+import asyncio, atexit, concurrent.futures, faulthandler, os, threading
+import torch.multiprocessing as mp
+mp.spawn(f)  # !
+atexit.register(f)  # !
+threading.Timer(1, f)  # !
+asyncio.run(f())  # !
+concurrent.futures.ThreadPoolExecutor()  # !
+os.fork()  # !
+os._exit(0)  # !
+faulthandler.dump_traceback_later(9)  # !
+threading.Lock(), threading.local(), faulthandler.enable()
+"""
+
 FORMS = [
     ("patches", "object.__setattr__(workload, 'step_hint', 10)  # !\nobject.__setattr__(self, 'rate', 1)"),
     ("randomness", SEEDS),
@@ -235,6 +296,13 @@ FORMS = [
     ("patches", "from unittest.mock import patch\nwith patch.object(a, 'b'):  # !\n    pass"),
     ("global-settings", "import sys\nsys.path.insert(0, '/opt/tricks')  # !\nsys.path.append(__file__[:-3])"),
     ("global-settings", "import os\nos.chdir('/tmp')  # !\nos.getcwd()"),
+    ("callbacks", CALLBACKS),
+    ("introspection", INSPECTS),
+    ("hidden-code", MODULES),
+    ("hidden-code", "import gc\ngc.get_referents(x)  # !\ngc.collect()\nimport cffi  # !\nimport copy"),
+    ("threads", PROCESSES),
+    ("network", "import torch.distributed as dist\ndist.TCPStore('a', 1)  # !\ndist.all_reduce(x)\ndist.barrier()"),
+    ("writes-files", "from torch.distributed import FileStore\nFileStore('a', 1)  # !"),
     ("environment", "import os, sys\nos.cpu_count()  # !\nos.path.expanduser('~')  # !\nsys.argv  # !\nos.sep"),
     ("network", "import jax\njax.distributed.initialize('10.0.0.1:1')  # !\njax.distributed.is_initialized()"),
     ("sleeps", WAITS),
@@ -264,21 +332,13 @@ FORMS = [
 
 
 @pytest.mark.parametrize(("rule", "text"), FORMS)
-def test_a_rule_finds_the_forms_of_what_it_forbids_and_nothing_else(rule, text):
-    assert found_by(rule, text) == [n for n, line in enumerate(text.splitlines(), 1) if line.endswith("# !")]
+def test_a_rule_finds_the_forms_of_what_it_forbids_and_nothing_else(rule, text, lines_found_by):
+    assert lines_found_by(rule, text) == [n for n, line in enumerate(text.splitlines(), 1) if line.endswith("# !")]
 
 
-def test_a_file_in_a_package_may_reach_up_to_the_folder_of_the_entry():
+def test_a_file_in_a_package_may_reach_up_to_the_folder_of_the_entry(lines_found_by):
     text = "from pathlib import Path\n(Path(__file__).parent.parent / 'c.json').read_text()"
-    assert found_by("reads-files", text, Path("/entries/mine/package/reading.py")) == []
-    assert found_by("reads-files", text.replace(".parent.", ".parent.parent."), Path("/entries/mine/package/r.py")) == [
-        2
-    ]
-
-
-def found_by(rule, text, path=Path("/entries/mine/submission.py")):
-    folder = Path("/entries/mine")
-    source = Source(path, ast.parse(text), layout=Layout(folder / "submission.py", folder))
-    look = RULES[rule].look
-    assert look is not None
-    return sorted({node.lineno for node, _ in look(source)})
+    assert lines_found_by("reads-files", text, Path("/entries/mine/package/reading.py")) == []
+    assert lines_found_by(
+        "reads-files", text.replace(".parent.", ".parent.parent."), Path("/entries/mine/package/r.py")
+    ) == [2]

@@ -1,0 +1,176 @@
+"""Planted defects that are seen when an entry runs: each must be found by its rule on its line."""
+
+import pytest
+
+from harness.check import RULES, Limits, check
+
+RETURN = "    return optimizer_state, current_param_container, model_state\n"
+STEP = "    optimizer.step()\n" + RETURN
+QUEUE = "    return next(input_queue)\n"
+UPDATE = "def update_params("
+
+
+def defect(name, rule, at, edits=None, **more):
+    """A row for the fixture ``planted``."""
+    return pytest.param(dict(rule=rule, at=at, edits=edits or {}, **more), id=name)
+
+
+WHEN_IT_RUNS = [
+    defect(
+        "returns two values",
+        "returns",
+        UPDATE,
+        {STEP: "    optimizer.step()\n    return optimizer_state, current_param_container\n"},
+    ),
+    defect(
+        "raises on one loss type",
+        "crashes",
+        "raise RuntimeError('no')",
+        {"end": ["if loss_type is spec.LossType.SIGMOID_CROSS_ENTROPY:", "    raise RuntimeError('no')"]},
+        loss="sigmoid",
+    ),
+    defect(
+        "diverges on one loss type",
+        "diverges",
+        UPDATE,
+        {
+            "end": [
+                "if loss_type is spec.LossType.MEAN_ABSOLUTE_ERROR:",
+                "    with torch.no_grad():",
+                "        next(current_param_container.parameters()).mul_(float('nan'))",
+            ]
+        },
+        loss="absolute",
+    ),
+    defect(
+        "differs from run to run",
+        "not-reproducible",
+        UPDATE,
+        {
+            "end": [
+                "with torch.no_grad():",
+                "    next(current_param_container.parameters()).add_(1e-3 * (torch.Generator().seed() % 97))",
+            ]
+        },
+    ),
+    defect(
+        "uses one seed for all",
+        "ignores-seed",
+        UPDATE,
+        {"    optimizer.zero_grad()\n": "    torch.manual_seed(int(global_step))\n    optimizer.zero_grad()\n"},
+    ),
+    defect(
+        "keeps momentum in a global",
+        "checkpoint",
+        "def init_optimizer_state",
+        {
+            "DEFAULTS = {": "MEMORY = {}\nDEFAULTS = {",
+            "end": [
+                "with torch.no_grad():",
+                "    p = next(current_param_container.parameters())",
+                "    MEMORY['p'] = 0.5 * MEMORY.get('p', 0) + p",
+                "    p.mul_(0.9).add_(MEMORY['p'], alpha=0.1)",
+            ],
+        },
+    ),
+    defect(
+        "keeps what cannot be saved",
+        "checkpoint",
+        "def init_optimizer_state",
+        {
+            "settings_of(hyperparameters))}": 'settings_of(hyperparameters)), "steps": iter(x for x in range(9))}',
+        },
+    ),
+    defect(
+        "changes the workload behind its back",
+        "changes-workload",
+        UPDATE,
+        {"end": ["vars_of = workload.__class__.__mro__ and workload.__dict__", "vars_of['variant'] = 'mine'"]},
+    ),
+    defect(
+        "has an optimizer whose state cannot be loaded",
+        "checkpoint",
+        "def init_optimizer_state",
+        {
+            "    @torch.no_grad()\n    def step(self):": "    def state_dict(self):\n        return {'groups': 1}\n\n"
+            "    @torch.no_grad()\n    def step(self):",
+        },
+    ),
+    defect("changes the batch in place", "changes-batch", UPDATE, {"end": ["batch['targets'].zero_()"]}),
+    defect(
+        "changes the batch where it draws it",
+        "changes-batch",
+        "def data_selection",
+        {QUEUE: "    batch = next(input_queue)\n    batch['targets'].zero_()\n    return batch\n"},
+    ),
+    defect(
+        "forgets the results in disguise",
+        "changes-workload",
+        UPDATE,
+        {"end": ["for method in (eval_results.clear,): method()"]},
+    ),
+    defect(
+        "changes the model's structure",
+        "changes-model",
+        UPDATE,
+        {"end": ["current_param_container.register_parameter('extra', torch.nn.Parameter(torch.zeros(2)))"]},
+    ),
+    defect(
+        "changes the threads at run time",
+        "global-settings",
+        UPDATE,
+        {"end": ["setter = vars(torch)['set_num_' + 'threads']", "setter(2)"]},
+    ),
+    defect(
+        "patches at run time",
+        "patches",
+        UPDATE,
+        {
+            "import math\n": "import math\nimport time as t\n",
+            "end": ["vars_of = t.__dict__", "vars_of.update(monotonic_ns=lambda: 0)"],
+        },
+    ),
+    defect("writes in disguise", "writes-files", UPDATE, {"end": ["logits.detach().numpy().dump('shared')"]}),
+    defect(
+        "kills its process",
+        "crashes",
+        UPDATE,
+        {"import math\n": "import math\nimport os\n", "end": ["os._exit(7)"]},
+    ),
+    defect("crashes at import", "crashes", "1 / 0", {"DEFAULTS = {": "1 / 0\nDEFAULTS = {"}),
+    defect("hangs", "hangs", "sigwait", {"top": "import signal", "end": ["signal.sigwait([signal.SIGUSR2])"]}),
+    defect(
+        "hoards memory",
+        "memory",
+        "while True",
+        {"end": ["hoard = []", "while True: hoard.append(torch.ones(10_000_000))"]},
+    ),
+    defect("does not train", "does-not-train", UPDATE, {STEP: RETURN}),
+]
+
+
+@pytest.mark.parametrize("defect", WHEN_IT_RUNS)
+def test_a_defect_that_shows_when_it_runs_is_found_by_its_rule_on_its_line(defect, planted):
+    rule = defect["rule"]
+    limits = Limits(silent_sec=20.0 if rule == "hangs" else 300.0, memory_bytes=3 * 2**29)
+    entry, (_, _, line) = planted(**defect)
+    report = check(str(entry), losses=[defect.get("loss", "softmax")], limits=limits)
+    assert line in [finding.line for finding in report.findings if finding.rule == rule], report.findings
+    assert all(finding.mend and finding.message for finding in report.findings)
+    assert report.ran == ("torch",)
+
+
+def test_there_are_defects_for_every_rule_on_what_runs():
+    tried_elsewhere = {"changes-data"}
+    planted = {row.values[0]["rule"] for row in WHEN_IT_RUNS}
+    assert {name for name, rule in RULES.items() if rule.kind == "run"} <= planted | tried_elsewhere
+
+
+def test_a_clean_entry_of_each_framework_passes_on_every_type_of_loss():
+    for reference, losses in (
+        ("template_torch", ("softmax", "sigmoid", "absolute", "squared", "ctc")),
+        ("nadamw_cosine", ("ctc",)),
+    ):
+        report = check(reference, losses=losses)
+        assert report.findings == (), report.findings
+    assert report.ran == ("torch", "jax")

@@ -1,0 +1,178 @@
+"""An entry must not tell the workload by names: of workloads, of the model's class, of its metric.
+
+A row is a rule and a text; the rule must find the lines that end in ``# !``, and no others.
+"""
+
+import pytest
+
+from harness.check import check
+from harness.scaffold import new_entry
+
+TABLES = """
+RATES = {"imagenet_resnet": 1e-3, "wmt": 2e-3}  # !
+ONE = {"wmt": 2.0}  # !
+NESTED = {"mnist": {"rate": 1e-3}}  # !
+SPACE = dict(mnist=0.1, wmt=0.2)  # !
+PAIRS = [("mnist", 0.1), ("wmt", 0.2)]  # !
+SUFFIXED = {"mnist_rate": 0.1, "rate_wmt": 0.2}  # !
+WORDS = "mnist,wmt,ogbg".split(",")  # !
+NAMES = ["mnist", "wmt"]  # !
+class Rates:  # !
+    mnist: float = 0.1
+    wmt: float = 0.2
+def update_params(x):
+    RATES[x], ONE.get(x), NESTED[x], SPACE[x], dict(PAIRS)[x], SUFFIXED[x], WORDS.index(x), x in NAMES
+    getattr(Rates, x)
+    return {"mnist": 1.0}.get(x)  # !
+"""
+
+CONSTANTS = """
+RATE_WMT = 0.1  # !
+RATE_MNIST = 0.2
+def update_params(x):
+    return RATE_WMT if x > 3 else RATE_MNIST
+"""
+
+SHARED = """
+SIZES = {"mnist": 128}  # !
+def get_batch_size(workload_name):
+    return SIZES[workload_name]
+def update_params(x):
+    return SIZES[x]
+"""
+
+SIZES = """
+import logging
+log = logging.getLogger(__name__)
+SIZES = {"mnist": 128, "wmt": 64}
+WMT_SIZE = 3
+OGBG_SIZE = 3
+TESTED_ON = ("mnist", "wmt")
+SOURCES = {"wmt": "https://nlp.stanford.edu/wmt"}
+def size_of(workload_name):
+    if workload_name == "mnist":
+        return OGBG_SIZE
+    return SIZES.get(workload_name, WMT_SIZE)
+def get_batch_size(workload_name):
+    return size_of(workload_name)
+def get_eval_batch_size(workload_name):
+    return size_of(workload_name)
+def update_params(x):
+    "Runs mnist and wmt."
+    log.info("tested on %s", TESTED_ON)
+    print({"mnist": 1.0})
+    augment(imagenet=True)
+    url = "https://data.org/wmt/mnist"
+    text = "tuned on wmt"
+"""
+
+QUESTIONS = """
+re.match("wmt", x)  # !
+operator.eq(x, "mnist")  # !
+{"mnist"} & names  # !
+"wmt".__eq__(x)  # !
+x.setdefault("wmt", 3)  # !
+fnmatch.fnmatch(x, "*wmt*")  # !
+match x:
+    case "mnist" | "ogbg":  # !
+        pass
+dir(workload)  # !
+workload.model_fn.__qualname__  # !
+workload.loss_fn.__module__  # !
+"""
+
+CLASSES = """
+def init_optimizer_state(workload, model_params, model_state, hyperparameters, rng):
+    net = model_params.module
+    kind = type(net).__name__
+    if kind == "ResNet":  # !
+        pass
+    if model_params.__class__.__name__.lower().startswith("res"):  # !
+        pass
+    if "ResNet" in str(type(model_params)):  # !
+        pass
+    if "conformer" in f"{model_params}".lower():  # !
+        pass
+    if type(net).__module__ == "workloads.wmt.model":  # !
+        pass
+    match type(net).__qualname__:  # !
+        case "ResNet":
+            pass
+    RATES = {"ResNet": 1e-3}
+    RATES.get(kind)  # !
+    RATES[type(net).__name__]  # !
+    re.search("ViT", repr(net))  # !
+    log.info("on a %s", kind)
+    if type(net).__name__ == "DistributedDataParallel":
+        pass
+    for module in net.modules():
+        if type(module).__name__ == "Conv2d":
+            pass
+    for p in model_params:
+        str(p) == "w"
+"""
+
+METRICS = """
+BY = {"wer": 1}
+metric = workload.target_metric_name
+if metric == "ssim":  # !
+    pass
+if workload.target_metric_name in ("loss", "wer"):  # !
+    pass
+BY[metric]  # !
+best = eval_results[-1][1]["validation/" + metric]
+last = eval_results[-1][1].get(f"validation/{metric}")
+f"validation/{metric}" in eval_results[-1][1]
+metric is None
+"""
+
+NUMBERS = """
+workload.num_classes == 1000  # !
+len(workload.param_shapes) == 161  # !
+{6000: 1e-3}[workload.step_hint]  # !
+global_step == workload.step_hint
+schedule = cosine(int(0.75 * workload.step_hint))
+"""
+
+
+@pytest.mark.parametrize(
+    ("rule", "text"),
+    [
+        ("workload-name", TABLES),
+        ("workload-name", CONSTANTS),
+        ("workload-name", SHARED),
+        ("workload-name", SIZES),
+        ("workload-name", QUESTIONS),
+        ("model-shape", CLASSES),
+        ("model-shape", NUMBERS),
+        ("metric-name", METRICS),
+    ],
+)
+def test_what_tells_a_workload_is_found_and_nothing_else(rule, text, lines_found_by):
+    assert lines_found_by(rule, text) == [n for n, line in enumerate(text.splitlines(), 1) if line.endswith("# !")]
+
+
+@pytest.mark.parametrize(
+    ("use", "rules"),
+    [
+        ("def get_batch_size(workload_name):\n    return SIZES[workload_name]\n", []),
+        ("RATE = SIZES.get(KEY)\n", ["workload-name"]),
+    ],
+)
+def test_a_table_may_stand_in_another_file_where_it_serves_get_batch_size_alone(use, rules, tmp_path):
+    entry = new_entry("mine", "torch", tmp_path)
+    (entry / "sizes.py").write_text('SIZES = {"mnist": 128, "wmt": 64}\n')
+    source = (entry / "submission.py").read_text()
+    if rules == []:
+        source = source.replace("def get_batch_size", "def unused")
+    (entry / "submission.py").write_text(f"{source}\n\nfrom sizes import SIZES\n\nKEY = 'x'\n{use}")
+    assert [finding.rule for finding in check(str(entry), run=False).findings] == rules
+
+
+def test_a_size_is_compared_with_a_constant_of_another_file(tmp_path):
+    entry = new_entry("mine", "torch", tmp_path)
+    (entry / "known.py").write_text("SHAPE = (784, 128)\n")
+    source = (entry / "submission.py").read_text()
+    text = "from .known import SHAPE\n\n\ndef is_known(p):\n    return p.shape == SHAPE\n"
+    (entry / "submission.py").write_text(f"{source}\n\n{text}")
+    assert [finding.rule for finding in check(str(entry), run=False).findings] == ["model-shape"]
