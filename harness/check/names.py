@@ -98,17 +98,34 @@ def parts(tree: ast.Module) -> Iterator[Pair]:
 
 def passed(tree: ast.Module) -> Iterator[Pair]:
     """Parameters of the file's own functions and classes with what calls in the file give them."""
-    functions = {node.name: node.args.args for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    functions = {node.name: _places(node) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef):
             starts = [n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"]
-            functions[node.name] = [argument for start in starts for argument in start.args.args[1:]]
+            functions[node.name] = [argument for start in starts for argument in _places(start)[1:]]
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in functions:
-            parameters = functions[node.func.id]
-            yield from zip(parameters, node.args, strict=False)
+        if isinstance(node, Scope):
+            yield from _defaults(node)
+        elif isinstance(node, ast.Call):
+            function, given = (
+                (node.args[0], node.args[1:]) if called(node) == "partial" and node.args else (node.func, node.args)
+            )
+            parameters = functions.get(function.id, []) if isinstance(function, ast.Name) else []
+            yield from zip(parameters, given, strict=False)
             by_name = {parameter.arg: parameter for parameter in parameters}
             yield from ((by_name[k.arg], k.value) for k in node.keywords if k.arg in by_name)
+
+
+def _places(function: Scope) -> list[ast.arg]:
+    """A function's parameters, in the order of their places; those that have none at the end."""
+    return [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+
+
+def _defaults(function: Scope) -> Iterator[Pair]:
+    arguments = function.args
+    placed = [*arguments.posonlyargs, *arguments.args]
+    yield from zip(placed[len(placed) - len(arguments.defaults) :], arguments.defaults, strict=True)
+    yield from ((a, d) for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if d is not None)
 
 
 def returned(tree: ast.Module) -> Iterator[tuple[ast.FunctionDef, list[ast.expr]]]:

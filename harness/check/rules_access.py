@@ -186,9 +186,10 @@ def _is_an_open_file(source: Source, node: ast.AST) -> bool:
 
 
 def _is_without_a_limit(source: Source, node: ast.AST) -> bool:
-    """``queue.get()`` of a queue that holds something comes back at once; ``queue.get(timeout=1)`` expects to wait."""
+    """``queue.get()`` of a queue that holds something comes back at once, and so does ``acquire()`` of a lock that is
+    free; ``queue.get(timeout=1)`` expects to wait."""
     call = source.parents.get(node)
-    if getattr(node, "attr", "") not in ("get", "put") or not isinstance(call, ast.Call):
+    if getattr(node, "attr", "") not in ("get", "put", "acquire") or not isinstance(call, ast.Call):
         return False
     return len(call.args) < 2 and all(keyword.arg not in ("timeout", None) for keyword in call.keywords)
 
@@ -204,11 +205,15 @@ def _loads_in_this_thread(source: Source, node: ast.AST) -> bool:
 
 _EVENTS = words("threading.Event threading.Condition threading.Barrier")
 _QUEUES = words("queue.Queue queue.LifoQueue queue.PriorityQueue queue.SimpleQueue")
+_LOCKS = words("threading.Lock threading.RLock threading.Semaphore threading.BoundedSemaphore")
 _OPENERS = words("builtins.open io.open codecs.open gzip.open bz2.open lzma.open zipfile.ZipFile tarfile.open")
 _READ = _OPENERS | words("""
-    os.open os.read os.listdir os.scandir os.walk os.stat os.path.exists os.path.isfile os.path.isdir os.path.getsize
+    io.FileIO io.open_code os.open os.fdopen os.read os.listdir os.scandir os.walk os.stat os.lstat os.statvfs os.access
+    os.readlink os.path.exists os.path.lexists os.path.isfile os.path.isdir os.path.getsize os.path.getmtime
+    os.path.getctime os.path.getatime builtins.input sys.stdin sys.stdin.*
     glob.glob glob.iglob
-    numpy.load numpy.loadtxt numpy.genfromtxt numpy.fromfile numpy.memmap jax.numpy.load torch.load torch.from_file
+    numpy.load numpy.loadtxt numpy.genfromtxt numpy.fromfile numpy.memmap numpy.lib.format.open_memmap numpy.DataSource
+    jax.numpy.load torch.load torch.from_file torch.UntypedStorage.from_file
     safetensors.safe_open safetensors.torch.load_file safetensors.numpy.load_file safetensors.flax.load_file
     torch.jit.load scipy.io.* h5py.* sqlite3.* shelve.* dbm.* mmap.mmap linecache.* fileinput.*
     pandas.read_csv pandas.read_json pandas.read_parquet pandas.read_pickle
@@ -252,7 +257,8 @@ ACCESS: tuple[tuple[str, str, str, Access], ...] = (
         "make it a hyperparameter or a constant of the source",
         Access(
             words("""os.environ os.environ.* os.environb os.getenv os.getenvb os.putenv os.unsetenv platform.*
-            socket.gethostname os.uname os.getlogin os.getpid getpass.* os.cpu_count os.path.expanduser
+            socket.gethostname os.uname os.getlogin os.getpid os.getppid os.getuid os.getloadavg
+            os.sched_getaffinity pwd.* grp.* sys.orig_argv getpass.* os.cpu_count os.path.expanduser
             os.path.expandvars pathlib.Path.home sys.argv"""),
             allowed=_is_launcher_variable,
         ),
@@ -262,11 +268,10 @@ ACCESS: tuple[tuple[str, str, str, Access], ...] = (
         "opens no connection",
         "bring what it needs in the entry's folder",
         Access(
-            words("""jax.distributed.initialize torch.hub.* torch.distributed.rpc.* torch.distributed.TCPStore
-            huggingface_hub.* transformers.*
-            wandb.*"""),
+            words("""jax.distributed.initialize torch.hub.* torch.utils.model_zoo.* torch.distributed.rpc.*
+            torch.distributed.TCPStore huggingface_hub.* transformers.* wandb.*"""),
             imports=words("""socket socketserver ssl urllib http requests httpx aiohttp ftplib smtplib poplib imaplib
-            telnetlib xmlrpc websockets urllib3 paramiko boto3 wandb mlflow huggingface_hub grpc zmq"""),
+            telnetlib xmlrpc websockets urllib3 paramiko boto3 wandb mlflow huggingface_hub grpc zmq webbrowser"""),
         ),
     ),
     (
@@ -274,8 +279,13 @@ ACCESS: tuple[tuple[str, str, str, Access], ...] = (
         "does not wait for time to pass",
         "remove it; only work moves a trial on",
         Access(
-            words("time.sleep asyncio.sleep signal.pause signal.alarm signal.setitimer select.select sched.*"),
-            of_objects=((_EVENTS, words("wait wait_for")), (_QUEUES, words("get put"))),
+            words("""time.sleep asyncio.sleep signal.pause signal.alarm signal.setitimer signal.sigwait
+            signal.sigwaitinfo signal.sigtimedwait select.* sched.* torch.cuda._sleep"""),
+            of_objects=(
+                (_EVENTS, words("wait wait_for")),
+                (_QUEUES, words("get put")),
+                (_LOCKS, words("acquire")),
+            ),
             allowed=_is_without_a_limit,
         ),
     ),
@@ -300,9 +310,11 @@ ACCESS: tuple[tuple[str, str, str, Access], ...] = (
         Access(
             words("""
             time.time time.time_ns time.perf_counter time.perf_counter_ns time.monotonic time.monotonic_ns
-            time.process_time time.process_time_ns time.thread_time time.clock_gettime time.localtime time.gmtime
+            time.process_time time.process_time_ns time.thread_time time.thread_time_ns time.clock_gettime
+            time.clock_gettime_ns time.localtime time.gmtime
             time.ctime time.strftime datetime.datetime.now datetime.datetime.utcnow datetime.datetime.today
-            datetime.date.today timeit.* resource.getrusage psutil.* os.times torch.cuda.Event"""),
+            datetime.date.today timeit.* resource.getrusage psutil.* os.times torch.cuda.Event torch.utils.benchmark.*
+            pandas.Timestamp.now pandas.Timestamp.today pandas.Timestamp.utcnow"""),
         ),
     ),
     (
@@ -311,6 +323,8 @@ ACCESS: tuple[tuple[str, str, str, Access], ...] = (
         "write the code out, and import by an import statement",
         Access(
             words("""builtins.exec builtins.eval builtins.compile builtins.__import__ builtins.globals
+            builtins.__loader__ builtins.__builtins__ types.FunctionType types.CodeType numpy.ctypeslib.*
+            torch.ops.load_library torch.classes.load_library torch.utils.cpp_extension.load_inline
             importlib.import_module importlib.reload importlib.util.* importlib.machinery.* runpy.* marshal.*
             code.* ctypes.* sys.modules sys.modules.* sys.settrace sys.setprofile sys._getframe inspect.currentframe
             inspect.stack gc.get_objects gc.get_referrers gc.get_referents"""),

@@ -124,6 +124,8 @@ def _constant_seeds(source: Source) -> Iterator[Hit]:
                 yield node, f"a generator is seeded by {_how(source, node.args)}, not by the trial"
         elif source.dotted(node.func) is None and node.func.attr == "seed" and not node.args:
             yield node, "a generator is seeded by the machine's entropy, not by the trial"
+        elif node.func.attr == "rvs" and all(keyword.arg != "random_state" for keyword in node.keywords):
+            yield node, "draws from a generator that the rng does not reach"
 
 
 # ---- what belongs to others ----
@@ -272,13 +274,21 @@ def _assigned_attributes(source: Source) -> Iterator[tuple[ast.expr, str]]:
     for node in source.nodes:
         if not isinstance(node, ast.Attribute | ast.Subscript) or not isinstance(node.ctx, ast.Store | ast.Del):
             continue
-        holder = node if isinstance(node, ast.Attribute) else node.value
+        holder = node if isinstance(node, ast.Attribute) else _without_vars(node.value)
         path = source.dotted(holder)
         base = holder.value if isinstance(holder, ast.Attribute) else holder
         if path is None or source.is_own(path) or path.startswith("os.environ"):
             continue
         if isinstance(base, ast.Name | ast.Attribute) and _is_imported(source, base):
             yield node, path
+
+
+def _without_vars(node: ast.expr) -> ast.expr:
+    """``torch`` for ``vars(torch)``."""
+    match node:
+        case ast.Call(func=ast.Name(id="vars"), args=[held]):
+            return held
+    return node
 
 
 def _is_imported(source: Source, node: ast.AST) -> bool:

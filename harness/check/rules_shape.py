@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from harness.check.findings import Hit, source_rule
 from harness.check.names import Names, bindings, called, parts, returned
 from harness.check.source import Source, words
-from harness.check.texts import texts_of_the_model
+from harness.check.texts import ASKS, texts_of_the_layers, texts_of_the_model
 
 _REALS = words("validation_target_value test_target_value train_mean train_stddev")
 _NUMBERS = _REALS | words(
@@ -21,7 +21,9 @@ _NUMBERS = _REALS | words(
 """Numbers of the workload: fine to compute with, but equal to a constant they name a workload."""
 
 _SIZES = frozenset({"shape", "shape_tuple", "size", "numel", "nelement", "nbytes", "vocab_size"})
-_KEEPS_SIZE = words("sum max min tuple list sorted int prod set str len round float abs reduce tree_reduce")
+_KEEPS_SIZE = words("""
+    sum max min tuple list sorted int prod set frozenset str repr len round float abs reduce tree_reduce hash encode md5
+    sha1 sha256 crc32 digest hexdigest""")
 _COUNTED = words("""
     parameters named_parameters leaves tree_leaves tree_flatten flatten children modules named_modules param_shapes
     model_params_types""")
@@ -55,6 +57,9 @@ def by_shape(source: Source) -> Iterable[Hit]:
             yield from _by_layer(node)
     for node, text in texts_of_the_model(source).decisions():
         yield node, f"asks whether the model is a {text}"
+    for node, text in texts_of_the_layers(source).decisions():
+        if re.search(r"\d.*\.|\..*\d", text):  # encoder.3.weight; norm1 may be any model's
+            yield node, f"asks the model for its layer {text}"
 
 
 class Sizes:
@@ -99,19 +104,12 @@ class Sizes:
         name = called(call)
         if name in _SIZES and isinstance(call.func, ast.Attribute):
             return True
-        if name == "getattr":
-            return self._is_number_of_the_workload(call)
         if isinstance(call.func, ast.Name) and call.func in self.sized:
             return True
         if name == "len" and call.args:
             return any(map(self._counts, ast.walk(call.args[0])))
-        return name in _KEEPS_SIZE and any(map(self.is_size, call.args))
-
-    def _is_number_of_the_workload(self, call: ast.Call) -> bool:
-        match call.args:
-            case [workload, ast.Constant(value=name), *_]:
-                return name in _NUMBERS and self.source.is_workload(workload)
-        return False
+        given = [*call.args, *([call.func.value] if isinstance(call.func, ast.Attribute) else [])]
+        return name in _KEEPS_SIZE and any(map(self.is_size, given))
 
     def _counts(self, node: ast.AST) -> bool:
         if isinstance(node, ast.Attribute) and node.attr in _COUNTED:
@@ -131,24 +129,57 @@ class Sizes:
         match node:
             case ast.Compare(left=left, ops=ops, comparators=others):
                 yield from self._of_comparison([left, *others], ops)
-            case ast.Call(args=[first, second, *_]) if called(node) in _EQUALS:
-                yield from self._among([first, second])
+            case ast.Call(func=function, args=args) if called(node) in _EQUALS | ASKS:
+                yield from self._among([*args[:2], *([function.value] if isinstance(function, ast.Attribute) else [])])
+            case ast.BinOp(left=left, op=ast.BitAnd(), right=right) if isinstance(left, ast.Set):
+                yield from self._among([left, right])
+            case ast.UnaryOp(op=ast.Not(), operand=ast.BinOp() as difference):
+                yield from self._of_difference(difference)
+            case ast.BoolOp(op=ast.And(), values=values):
+                yield from self._of_bounds(values)
             case (
                 ast.Call(func=ast.Attribute(value=table, attr="get"), args=[key, *_])
                 | ast.Subscript(value=table, slice=key)
             ):
                 yield from self._among([key, *self._keys(table)])
             case ast.Match(subject=subject, cases=cases):
-                values = [n for case in cases for n in ast.walk(case.pattern) if isinstance(n, ast.MatchValue)]
-                yield from self._among([subject, *(value.value for value in values)])
+                patterns = [n for case in cases for n in ast.walk(case.pattern) if isinstance(n, ast.MatchValue)]
+                yield from self._among([subject, *(pattern.value for pattern in patterns)])
 
     def _of_comparison(self, sides: list[ast.expr], ops: list[ast.cmpop]) -> Iterator[object]:
         if all(isinstance(op, ast.Eq | ast.NotEq | ast.In | ast.NotIn) for op in ops):
             yield from self._among(sides)
+            if all(map(self.source.is_constant, sides[1:])):  # size - 6000 == 0
+                yield from self._of_difference(sides[0])
         elif len(ops) > 1 and self.is_size(sides[1]):
-            ends = [n for side in (sides[0], sides[2]) for n in _numbers([side]) if n >= _SMALLEST_TELLTALE]
-            if len(ends) == 2 and abs(ends[0] - ends[1]) <= _NARROW * max(ends):
-                yield from ends
+            yield from self._of_ends([sides[0], sides[2]])
+        match sides:  # abs(size - 6000) < 1
+            case [ast.Call(func=ast.Name(id="abs"), args=[difference]), ast.Constant(value=int() | float() as width)]:
+                found = list(self._of_difference(difference))
+                yield from (number for number in found if isinstance(number, int | float) and width <= _NARROW * number)
+
+    def _of_difference(self, expression: ast.expr) -> Iterator[object]:
+        match expression:
+            case ast.BinOp(left=left, op=ast.Sub() | ast.BitXor(), right=right):
+                yield from self._among([left, right])
+
+    def _of_bounds(self, conditions: list[ast.expr]) -> Iterator[object]:
+        """``size >= 6000 and size <= 6001``."""
+        bounds: dict[str, list[ast.expr]] = {}
+        for condition in conditions:
+            match condition:
+                case ast.Compare(left=left, ops=[ast.Lt() | ast.LtE() | ast.Gt() | ast.GtE()], comparators=[right]):
+                    for size, bound in ((left, right), (right, left)):
+                        if self.is_size(size):
+                            bounds.setdefault(ast.unparse(size), []).append(bound)
+        for ends in bounds.values():
+            yield from self._of_ends(ends)
+
+    def _of_ends(self, sides: list[ast.expr]) -> Iterator[object]:
+        """The ends of a range, where it is narrow."""
+        ends = [n for side in sides for n in _numbers([side]) if n >= _SMALLEST_TELLTALE]
+        if len(ends) == 2 and abs(ends[0] - ends[1]) <= _NARROW * max(ends):
+            yield from ends
 
     def _among(self, sides: Iterable[ast.expr]) -> Iterator[object]:
         """Constants among expressions of which one is a size."""

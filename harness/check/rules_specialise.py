@@ -53,7 +53,10 @@ def _identity_of_the_workload(source: Source, node: ast.AST) -> Iterator[Hit]:
                 yield node, f"reads {attr} of workload.{inner}, which says which workload it is on"
         case ast.Call(func=ast.Name(id=asked), args=[first, *_]) if asked in _ASKED and source.is_workload(first):
             yield node, f"asks {asked}() of the workload, which says which one it is"
-        case ast.Call(func=ast.Name(id="getattr" | "hasattr"), args=[first, name, *_]) if source.is_workload(first):
+        case ast.Call(
+            func=ast.Name(id="getattr" | "hasattr") | ast.Attribute(attr="__getattribute__" | "__getattr__"),
+            args=[first, name, *_],
+        ) if source.is_workload(first):
             if not isinstance(name, ast.Constant) or name.value in IDENTITY:
                 yield node, "asks the workload for an attribute that says which one it is"
         case ast.Name(id="workload_name", ctx=ast.Load()):
@@ -151,8 +154,19 @@ def peeks(source: Source) -> Iterable[Hit]:
     for node in source.nodes:
         if isinstance(node, ast.Attribute) and source.is_workload(node.value) and node.attr in _EVALUATION:
             yield node, f"uses workload.{node.attr}, which is the harness's"
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("test/"):
+        elif isinstance(node, ast.Constant) and _is_a_test_result(source, node):
             yield node, f"reads the test result {node.value!r}"
+    yield from _benchmark_imports(source)
+
+
+def _is_a_test_result(source: Source, node: ast.Constant) -> bool:
+    """``"test/loss"``, ``key.startswith("test")``."""
+    parent = source.parents.get(node)
+    asked = isinstance(parent, ast.Call) and called(parent) == "startswith"
+    return isinstance(node.value, str) and (node.value.startswith("test/") or (asked and node.value == "test"))
+
+
+def _benchmark_imports(source: Source) -> Iterator[Hit]:
     for imported, path in source.references:
         if path.split(".")[0] in ("workloads", "results", "scoring") and not source.is_own(path):
             yield imported, f"uses {path}, which belongs to the benchmark"

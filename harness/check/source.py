@@ -46,6 +46,9 @@ class Source:
 
     __hash__ = object.__hash__
 
+    def __post_init__(self) -> None:
+        _Plainly().visit(self.tree)
+
     @functools.cached_property
     def nodes(self) -> tuple[ast.AST, ...]:
         return tuple(ast.walk(self.tree))
@@ -171,11 +174,11 @@ class Source:
 
     def _find_references(self) -> Iterator[tuple[ast.expr, str]]:
         for node in self.nodes:
-            if not isinstance(node, ast.Name | ast.Attribute | ast.Call):
+            if not isinstance(node, ast.Name | ast.Attribute):
                 continue
             path = self.dotted(node)
             parent = self.parents.get(node)
-            longer = isinstance(parent, ast.Attribute | ast.Call) and self.dotted(parent) is not None
+            longer = isinstance(parent, ast.Attribute) and self.dotted(parent) is not None
             if path is not None and not longer:
                 yield node, path
 
@@ -282,21 +285,22 @@ def _resolve(node: ast.AST, aliases: Mapping[str, str]) -> str | None:
     if isinstance(node, ast.Name):
         if node.id in aliases:
             return aliases[node.id]
-        return f"builtins.{node.id}" if hasattr(builtins, node.id) else None
+        return f"builtins.{node.id}" if hasattr(builtins, node.id) or node.id == "__builtins__" else None
     if isinstance(node, ast.Attribute):
         base = _resolve(node.value, aliases)
         return f"{base}.{node.attr}" if base is not None and not base.startswith("builtins.") else None
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "getattr":
-        return _resolve_getattr(node, aliases)
     return None
 
 
-def _resolve_getattr(node: ast.Call, aliases: Mapping[str, str]) -> str | None:
-    """``getattr(time, "sleep")`` means ``time.sleep``."""
-    if len(node.args) < 2 or not isinstance(node.args[1], ast.Constant):
-        return None
-    base = _resolve(node.args[0], aliases)
-    return f"{base}.{node.args[1].value!s}" if base is not None else None
+class _Plainly(ast.NodeTransformer):
+    """Writes ``getattr(time, "sleep")`` as ``time.sleep``, so that every rule reads it so."""
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        self.generic_visit(node)
+        match node:
+            case ast.Call(func=ast.Name(id="getattr"), args=[value, ast.Constant(value=str(name)), *_]):
+                return ast.copy_location(ast.Attribute(value, name, ast.Load()), node)
+        return node
 
 
 def matches(path: str, patterns: frozenset[str]) -> bool:

@@ -37,6 +37,8 @@ class Texts:
                 return self._tells(value)
             case ast.Subscript(value=value) | ast.FormattedValue(value=value):
                 return self._begins(node) or self._tells(value)
+            case ast.SetComp(elt=value) | ast.ListComp(elt=value) | ast.GeneratorExp(elt=value):
+                return self._tells(value)
             case ast.JoinedStr(values=values):
                 return any(map(self._tells, values))
             case ast.BinOp(left=left, op=ast.Add(), right=right):
@@ -106,6 +108,19 @@ def texts_of_the_model(source: Source) -> Texts:
         return False
 
     return Texts(source, begins)
+
+
+def texts_of_the_layers(source: Source) -> Texts:
+    """Names of the model's parameters and modules, as loops over them give them."""
+    names = Names(source.scopes)
+    for node in source.nodes:
+        match node:
+            case (
+                ast.For(target=ast.Tuple(elts=[name, *_]), iter=ast.Call() as items)
+                | ast.comprehension(target=ast.Tuple(elts=[name, *_]), iter=ast.Call() as items)
+            ) if called(items).startswith("named_"):
+                names.add(name)
+    return Texts(source, lambda node: node in names)
 
 
 def _is_assigned(source: Source, target: ast.AST) -> bool:

@@ -162,6 +162,8 @@ todo.get(), {}.get("timeout"), handle.wait()
 todo.get(True, 0.01)  # !
 with threading.Lock():
     pass
+threading.Lock().acquire(timeout=3)  # !
+threading.Lock().acquire()
 """
 
 SWALLOWS = """
@@ -285,6 +287,23 @@ faulthandler.dump_traceback_later(9)  # !
 threading.Lock(), threading.local(), faulthandler.enable()
 """
 
+STATS = """
+import io, os, numpy
+from pathlib import Path
+io.FileIO("x")  # !
+os.fdopen(3)  # !
+os.access("x", 4)  # !
+os.path.getmtime("x")  # !
+numpy.lib.format.open_memmap("x")  # !
+input()  # !
+getattr(Path("x"), "read_text")()  # !
+folder, name = os.path.split(os.path.abspath(__file__))
+open(os.path.join(folder, "table.txt"))
+OWN, OTHER = Path(__file__).parent, Path("/etc/hosts")
+OWN.joinpath("x").read_text()
+OTHER.read_text()  # !
+"""
+
 FORMS = [
     ("patches", "object.__setattr__(workload, 'step_hint', 10)  # !\nobject.__setattr__(self, 'rate', 1)"),
     ("randomness", SEEDS),
@@ -296,6 +315,18 @@ FORMS = [
     ("patches", "from unittest.mock import patch\nwith patch.object(a, 'b'):  # !\n    pass"),
     ("global-settings", "import sys\nsys.path.insert(0, '/opt/tricks')  # !\nsys.path.append(__file__[:-3])"),
     ("global-settings", "import os\nos.chdir('/tmp')  # !\nos.getcwd()"),
+    ("reads-files", STATS),
+    ("sleeps", "import signal\nsignal.sigtimedwait([1], 2)  # !\nimport torch\ntorch.cuda._sleep(9)  # !"),
+    ("clock", "import time\ntime.thread_time_ns()  # !\nimport pandas\npandas.Timestamp.now()  # !"),
+    ("environment", "import os, sys\nos.getuid()  # !\nos.sched_getaffinity(0)  # !\nsys.version_info, sys.platform"),
+    ("randomness", "import scipy.stats as s\ns.norm.rvs(size=3)  # !\ns.norm.rvs(size=3, random_state=int(rng[0]))"),
+    ("peeks", "[k for k in results if k.startswith('test')]  # !\nkey.startswith('val')\nname == 'test'"),
+    ("peeks", "getattr(workload, 'load_split')('test')  # !"),
+    ("patches", "import torch\nvars(torch)['x'] = 1  # !\nvars(self)['x'] = 1"),
+    (
+        "hidden-code",
+        "__builtins__['eval']  # !\nimport types\ntypes.FunctionType(f, {})  # !\ntypes.MappingProxyType({})",
+    ),
     ("callbacks", CALLBACKS),
     ("introspection", INSPECTS),
     ("hidden-code", MODULES),

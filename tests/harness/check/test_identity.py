@@ -112,6 +112,34 @@ def init_optimizer_state(workload, model_params, model_state, hyperparameters, r
         str(p) == "w"
 """
 
+LAYERS = """
+for name, p in model.named_parameters():
+    if name == "layer4.2.conv3.weight":  # !
+        pass
+    if name.startswith("module.encoder.layers.5"):  # !
+        pass
+    if name.endswith(".bias") or "norm1" in name or "embed" in name or name in decayed:
+        pass
+    found = re.search(r"layers\\.(\\d+)\\.", name)
+names = {name for name, _ in model.named_parameters()}
+"encoder.3.attn.weight" in names  # !
+"""
+
+PASSED = """
+import functools
+def init_optimizer_state(workload, model_params, *rest):
+    pick = lambda w=workload: w.variant  # !
+    return functools.partial(kept, workload), other(job=workload)
+def kept(task, scale):
+    return task.name  # !
+def other(*, job):
+    return job.name  # !
+def update_params(workload, *rest):
+    getattr(workload, "name")  # !
+    object.__getattribute__(workload, "name")  # !
+    getattr(workload, "step_hint"), getattr(rest, "name")
+"""
+
 METRICS = """
 BY = {"wer": 1}
 metric = workload.target_metric_name
@@ -130,6 +158,24 @@ NUMBERS = """
 workload.num_classes == 1000  # !
 len(workload.param_shapes) == 161  # !
 {6000: 1e-3}[workload.step_hint]  # !
+hash(workload.step_hint) == 123456789  # !
+hashlib.md5(str(p.shape).encode()).hexdigest() == "0a1b2c3d4567"  # !
+str(p.shape).startswith("torch.Size([784")  # !
+n = sum(p.numel() for p in params)
+n - 101770 == 0  # !
+n ^ 101770 == 0  # !
+not (n - 101770)  # !
+abs(n - 101770) < 1  # !
+n >= 101770 and n < 101771  # !
+{n} & {101770}  # !
+[101770].count(n)  # !
+n.__eq__(101770)  # !
+global_step == workload.step_hint - 100
+p.shape[0] - p.shape[1] == 0
+abs(n - 1024) < 512
+n > 1000 and n < 100000
+p.shape[0] >= 128 and p.shape[1] <= 128
+hash(tuple(p.shape)) % 16 == 8
 global_step == workload.step_hint
 schedule = cosine(int(0.75 * workload.step_hint))
 """
@@ -145,6 +191,8 @@ schedule = cosine(int(0.75 * workload.step_hint))
         ("workload-name", QUESTIONS),
         ("model-shape", CLASSES),
         ("model-shape", NUMBERS),
+        ("model-shape", LAYERS),
+        ("workload-name", PASSED),
         ("metric-name", METRICS),
     ],
 )
