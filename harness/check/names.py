@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 Scope = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 Pair = tuple[ast.AST, ast.expr]
@@ -97,23 +97,33 @@ def parts(tree: ast.Module) -> Iterator[Pair]:
 
 
 def passed(tree: ast.Module) -> Iterator[Pair]:
-    """Parameters of the file's own functions and classes with what calls in the file give them."""
-    functions = {node.name: _places(node) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ClassDef):
-            starts = [n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"]
-            functions[node.name] = [argument for start in starts for argument in _places(start)[1:]]
+    """Parameters of the file's own functions and classes with their defaults and what calls in the file give them."""
     for node in ast.walk(tree):
         if isinstance(node, Scope):
             yield from _defaults(node)
-        elif isinstance(node, ast.Call):
-            function, given = (
-                (node.args[0], node.args[1:]) if called(node) == "partial" and node.args else (node.func, node.args)
-            )
-            parameters = functions.get(function.id, []) if isinstance(function, ast.Name) else []
-            yield from zip(parameters, given, strict=False)
-            by_name = {parameter.arg: parameter for parameter in parameters}
+    yield from given(tree, parameters(tree))
+
+
+def given(tree: ast.Module, functions: Mapping[str, list[ast.arg]]) -> Iterator[Pair]:
+    """Parameters of functions, by the names that a file has for these, with what calls in the file give them."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            partial = called(node) == "partial" and node.args  # partial(function, workload)
+            function, values = (node.args[0], node.args[1:]) if partial else (node.func, node.args)
+            places = functions.get(ast.unparse(function), []) if isinstance(function, ast.Name | ast.Attribute) else []
+            yield from zip(places, values, strict=False)
+            by_name = {place.arg: place for place in places}
             yield from ((by_name[k.arg], k.value) for k in node.keywords if k.arg in by_name)
+
+
+def parameters(tree: ast.Module) -> dict[str, list[ast.arg]]:
+    """A file's functions with their parameters, and its classes with those of ``__init__``."""
+    found = {node.name: _places(node) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            starts = [n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"]
+            found[node.name] = [argument for start in starts for argument in _places(start)[1:]]
+    return found
 
 
 def _places(function: Scope) -> list[ast.arg]:

@@ -29,7 +29,7 @@ _COUNTED = words("""
     model_params_types""")
 _CONTAINERS = frozenset({"current_param_container", "model_params", "params"})
 _NAMED = words("named_parameters named_modules named_children state_dict keys")
-_EQUALS = words("isclose allclose array_equal eq")
+_EQUALS = words("isclose allclose array_equal eq issubset issuperset isdisjoint")
 _COLLECTS = words("Size tuple list set frozenset")
 _TIME = words("global_step step epoch")
 """What moves while an entry trains: numbers made from it tell no workload."""
@@ -148,7 +148,7 @@ class Sizes:
 
     def _of_comparison(self, sides: list[ast.expr], ops: list[ast.cmpop]) -> Iterator[object]:
         if all(isinstance(op, ast.Eq | ast.NotEq | ast.In | ast.NotIn) for op in ops):
-            yield from self._among(sides)
+            yield from self._among([part for side in sides for part in _ends_of_range(side)])
             if all(map(self.source.is_constant, sides[1:])):  # size - 6000 == 0
                 yield from self._of_difference(sides[0])
         elif len(ops) > 1 and self.is_size(sides[1]):
@@ -202,6 +202,16 @@ class Sizes:
         """Keys of a dictionary that is written out."""
         values = [table] if isinstance(table, ast.Dict) else self._constant(table)
         return [key for value in values if isinstance(value, ast.Dict) for key in value.keys if key is not None]
+
+
+def _ends_of_range(side: ast.expr) -> list[ast.expr]:
+    """A narrow range's ends, else the expression itself."""
+    match side:
+        case ast.Call(
+            func=ast.Name(id="range"), args=[ast.Constant(value=int(a)) as first, ast.Constant(value=int(b))]
+        ):
+            return [first] if 0 < b - a <= _NARROW * b else [side]
+    return [side]
 
 
 def _numbers(expressions: Iterable[ast.expr]) -> Iterator[float]:

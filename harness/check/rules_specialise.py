@@ -59,6 +59,9 @@ def _identity_of_the_workload(source: Source, node: ast.AST) -> Iterator[Hit]:
         ) if source.is_workload(first):
             if not isinstance(name, ast.Constant) or name.value in IDENTITY:
                 yield node, "asks the workload for an attribute that says which one it is"
+        case ast.Call(func=ast.Call(func=getter), args=[first, *_]) if source.is_workload(first):
+            if source.dotted(getter) == "operator.attrgetter":
+                yield node, "asks the workload for an attribute that says which one it is"
         case ast.Name(id="workload_name", ctx=ast.Load()):
             yield node, "uses the workload's name"
     if _is_text_of_the_workload(source, node):

@@ -7,10 +7,10 @@ import builtins
 import dataclasses
 import functools
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from harness.check.names import Names, Scope, bindings, parts, passed
+from harness.check.names import Names, Scope, bindings, given, parameters, parts, passed
 from harness.compat.layout import Layout
 from harness.compat.sources import own_file
 
@@ -203,14 +203,36 @@ class Source:
 
     @functools.cached_property
     def _workloads(self) -> Names:
-        """Names that hold the workload: parameters in its place or given it, and what is assigned from them."""
+        """Names that hold the workload: parameters in its place or given it, here or by the entry's other files, and
+        what is assigned from them."""
+        return self._find_workloads(self._given_by_others())
+
+    @functools.cached_property
+    def _workloads_here(self) -> Names:
+        return self._find_workloads(())
+
+    def _find_workloads(self, targets: Iterable[ast.arg]) -> Names:
         names = Names(self.scopes, {"workload"})
         for statement in self.tree.body:
             if isinstance(statement, ast.FunctionDef) and statement.name in _WORKLOAD_FIRST and statement.args.args:
                 names.add(statement.args.args[0])
+        for target in targets:
+            names.add(target)
         pairs = [*bindings(self.tree), *parts(self.tree), *passed(self.tree)]
         names.spread(pairs, lambda _, value: value in names or _is_workload_attribute(value))
         return names
+
+    def _given_by_others(self) -> Iterator[ast.arg]:
+        """Parameters of functions that another file of the entry imports from here and calls with the workload."""
+        own = parameters(self.tree)
+        for other in self.siblings:
+            known: dict[str, list[ast.arg]] = {}
+            for local, (source, name) in other.origins.items():
+                if source is self:
+                    known |= {local: own.get(name, [])} if name else {f"{local}.{each}": own[each] for each in own}
+            for target, value in given(other.tree, known):
+                if isinstance(target, ast.arg) and (value in other._workloads_here or _is_workload_attribute(value)):
+                    yield target
 
     def is_workload(self, node: ast.AST) -> bool:
         return node in self._workloads or _is_workload_attribute(node)

@@ -126,7 +126,7 @@ names = {name for name, _ in model.named_parameters()}
 """
 
 PASSED = """
-import functools
+import functools, operator
 def init_optimizer_state(workload, model_params, *rest):
     pick = lambda w=workload: w.variant  # !
     return functools.partial(kept, workload), other(job=workload)
@@ -137,6 +137,7 @@ def other(*, job):
 def update_params(workload, *rest):
     getattr(workload, "name")  # !
     object.__getattribute__(workload, "name")  # !
+    operator.attrgetter("name")(workload), operator.attrgetter("name")(rest)  # !
     getattr(workload, "step_hint"), getattr(rest, "name")
 """
 
@@ -170,6 +171,9 @@ n >= 101770 and n < 101771  # !
 {n} & {101770}  # !
 [101770].count(n)  # !
 n.__eq__(101770)  # !
+n in range(101770, 101771)  # !
+{n}.issubset({101770, 5})  # !
+n in range(10, 100000)
 global_step == workload.step_hint - 100
 p.shape[0] - p.shape[1] == 0
 abs(n - 1024) < 512
@@ -224,3 +228,26 @@ def test_a_size_is_compared_with_a_constant_of_another_file(tmp_path):
     text = "from .known import SHAPE\n\n\ndef is_known(p):\n    return p.shape == SHAPE\n"
     (entry / "submission.py").write_text(f"{source}\n\n{text}")
     assert [finding.rule for finding in check(str(entry), run=False).findings] == ["model-shape"]
+
+
+@pytest.mark.parametrize(
+    "use", ["from .rates import rate_of as f\nf(3, workload)", "import rates\nrates.Rates(workload)"]
+)
+def test_the_workload_is_followed_into_another_file(use, tmp_path):
+    entry = new_entry("mine", "torch", tmp_path)
+    (entry / "rates.py").write_text(RATES)
+    source = (entry / "submission.py").read_text()
+    head, call = use.split("\n")
+    (entry / "submission.py").write_text(f"{source}\n\n{head}\n\n\ndef rate(workload):\n    return {call}\n")
+    line = 2 if "rate_of" in use else 5
+    assert [(f.rule, f.path.name, f.line) for f in check(str(entry), run=False).findings] == [
+        ("workload-name", "rates.py", line)
+    ]
+
+
+RATES = """def rate_of(scale, task):
+    return scale * len(task.name)
+class Rates:
+    def __init__(self, task):
+        self.rate = task.name
+"""
