@@ -100,7 +100,7 @@ def passed(tree: ast.Module) -> Iterator[Pair]:
     """Parameters of the file's own functions and classes with their defaults and what calls in the file give them."""
     for node in ast.walk(tree):
         if isinstance(node, Scope):
-            yield from _defaults(node)
+            yield from defaults(node)
     yield from given(tree, parameters(tree))
 
 
@@ -131,7 +131,8 @@ def _places(function: Scope) -> list[ast.arg]:
     return [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
 
 
-def _defaults(function: Scope) -> Iterator[Pair]:
+def defaults(function: Scope) -> Iterator[Pair]:
+    """A function's parameters with their defaults, which last from call to call."""
     arguments = function.args
     placed = [*arguments.posonlyargs, *arguments.args]
     yield from zip(placed[len(placed) - len(arguments.defaults) :], arguments.defaults, strict=True)

@@ -9,7 +9,7 @@ import os.path
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from harness.check.names import Scope, bindings, parts, returned
+from harness.check.names import Scope, returned
 from harness.check.source import Source, words
 
 _UNKNOWN = "?"
@@ -66,8 +66,7 @@ class Paths:
 
     @functools.cached_property
     def _bindings(self) -> tuple[tuple[ast.expr, ast.expr], ...]:
-        unpacked = [(t, v) for t, v in parts(self.source.tree) if isinstance(self.source.parents.get(t), ast.Tuple)]
-        return (*bindings(self.source.tree), *((t, v) for t, v in unpacked if isinstance(t, ast.Name | ast.Attribute)))
+        return tuple(self.source.assigned)
 
     def _of_kind(self, kind: str) -> frozenset[str]:
         """Names of a kind in this file, and those that it imports from the entry's other files. Where files import each

@@ -223,7 +223,8 @@ _WRITE = words("""
     os.write os.remove os.unlink os.rename os.replace os.mkdir os.makedirs os.rmdir os.removedirs os.symlink os.link
     os.truncate shutil.* tempfile.* logging.FileHandler logging.basicConfig
     logging.handlers.RotatingFileHandler logging.handlers.TimedRotatingFileHandler logging.handlers.WatchedFileHandler
-    torch.distributed.FileStore torch.utils.tensorboard.SummaryWriter tensorboardX.SummaryWriter
+    torch.distributed.FileStore jax.profiler.start_trace jax.profiler.trace
+    torch.utils.tensorboard.SummaryWriter tensorboardX.SummaryWriter
     numpy.save numpy.savez numpy.savez_compressed numpy.savetxt jax.numpy.save torch.save torch.jit.save""")
 
 ACCESS: tuple[tuple[str, str, str, Access], ...] = (
@@ -245,7 +246,7 @@ ACCESS: tuple[tuple[str, str, str, Access], ...] = (
         "keep state in optimizer_state; measurements go to workload.metrics_logger",
         Access(
             _WRITE | _OPENERS,
-            words("write_text write_bytes mkdir unlink rmdir tofile"),
+            words("write_text write_bytes mkdir unlink rmdir tofile to_csv to_pickle to_parquet savefig"),
             of_paths=words("open touch rename replace chmod symlink_to hardlink_to"),
             allowed=_is_read_only,
         ),
@@ -269,9 +270,12 @@ ACCESS: tuple[tuple[str, str, str, Access], ...] = (
         "bring what it needs in the entry's folder",
         Access(
             words("""jax.distributed.initialize torch.hub.* torch.utils.model_zoo.* torch.distributed.rpc.*
-            torch.distributed.TCPStore huggingface_hub.* transformers.* wandb.*"""),
+            torch.distributed.TCPStore jax.profiler.start_server
+            logging.handlers.SocketHandler logging.handlers.DatagramHandler logging.handlers.SysLogHandler
+            logging.handlers.HTTPHandler logging.handlers.SMTPHandler huggingface_hub.* transformers.* wandb.*"""),
             imports=words("""socket socketserver ssl urllib http requests httpx aiohttp ftplib smtplib poplib imaplib
-            telnetlib xmlrpc websockets urllib3 paramiko boto3 wandb mlflow huggingface_hub grpc zmq webbrowser"""),
+            telnetlib xmlrpc websockets urllib3 paramiko boto3 wandb mlflow huggingface_hub grpc zmq webbrowser
+            pip ensurepip"""),
         ),
     ),
     (
@@ -297,9 +301,11 @@ ACCESS: tuple[tuple[str, str, str, Access], ...] = (
             words("""
             threading.Thread threading.Timer _thread.* multiprocessing.* concurrent.futures.* concurrent.* asyncio.*
             subprocess.* joblib.* torch.multiprocessing.* torch.futures.* os.fork os.forkpty os.system os.popen
-            os.posix_spawn os.posix_spawnp os.spawnl os.spawnv os.spawnve os.execv os.execve os.execvp os.kill
+            os.posix_spawn os.posix_spawnp os.spawnl os.spawnle os.spawnlp os.spawnlpe os.spawnv os.spawnve os.spawnvp
+            os.spawnvpe os.execl os.execle os.execlp os.execlpe os.execv os.execve os.execvp os.execvpe pty.* os.kill
             os._exit os.abort signal.signal signal.raise_signal atexit.register faulthandler.dump_traceback_later
             torch.distributed.HashStore torch.utils.data.DataLoader"""),
+            imports=words("ray dask"),
             allowed=_loads_in_this_thread,
         ),
     ),

@@ -20,17 +20,17 @@ _NUMBERS = _REALS | words(
 )
 """Numbers of the workload: fine to compute with, but equal to a constant they name a workload."""
 
-_SIZES = frozenset({"shape", "shape_tuple", "size", "numel", "nelement", "nbytes", "vocab_size"})
+_SIZES = words("shape shape_tuple size numel nelement nbytes vocab_size num_leaves")
 _KEEPS_SIZE = words("""
     sum max min tuple list sorted int prod set frozenset str repr len round float abs reduce tree_reduce hash encode md5
     sha1 sha256 crc32 digest hexdigest""")
 _COUNTED = words("""
-    parameters named_parameters leaves tree_leaves tree_flatten flatten children modules named_modules param_shapes
-    model_params_types""")
+    parameters named_parameters leaves tree_leaves tree_flatten flatten children modules named_modules flatten_dict
+    param_shapes    model_params_types""")
 _CONTAINERS = frozenset({"current_param_container", "model_params", "params"})
 _NAMED = words("named_parameters named_modules named_children state_dict keys")
-_EQUALS = words("isclose allclose array_equal eq issubset issuperset isdisjoint")
-_COLLECTS = words("Size tuple list set frozenset")
+_EQUALS = words("isclose allclose array_equal array_equiv equal isin eq issubset issuperset isdisjoint")
+_COLLECTS = words("Size tuple list set frozenset array asarray tensor")
 _TIME = words("global_step step epoch")
 """What moves while an entry trains: numbers made from it tell no workload."""
 
@@ -54,7 +54,7 @@ def by_shape(source: Source) -> Iterable[Hit]:
         if telltale:
             yield node, f"compares a size with {', '.join(map(str, telltale))}"
         elif isinstance(node, ast.Compare):
-            yield from _by_layer(node)
+            yield from _by_layer(sizes, node)
     for node, text in texts_of_the_model(source).decisions():
         yield node, f"asks whether the model is a {text}"
     for node, text in texts_of_the_layers(source).decisions():
@@ -196,6 +196,8 @@ class Sizes:
         """A constant expression, or what was assigned to the names in it."""
         if isinstance(expression, ast.Call) and called(expression) in _COLLECTS and len(expression.args) == 1:
             return self._constant(expression.args[0])
+        if isinstance(expression, ast.Tuple | ast.List | ast.Set) and not self.source.is_constant(expression):
+            return [value for part in expression.elts for value in self._constant(part)]
         return self.source.constant_values(expression)
 
     def _keys(self, table: ast.expr) -> list[ast.expr]:
@@ -226,19 +228,27 @@ def _numbers(expressions: Iterable[ast.expr]) -> Iterator[float]:
 # ---- names of layers ----
 
 
-def _by_layer(node: ast.Compare) -> Iterator[Hit]:
-    """``"layer4.2.conv3.weight" in dict(model.named_parameters())``."""
+def _by_layer(sizes: Sizes, node: ast.Compare) -> Iterator[Hit]:
+    """``"layer4.2.conv3.weight" in dict(model.named_parameters())``, ``set(params) == {"Dense_0", "Dense_1"}``."""
     sides = [node.left, *node.comparators]
     texts = [n.value for side in sides for n in ast.walk(side) if isinstance(n, ast.Constant)]
     numbered = [text for text in texts if isinstance(text, str) and re.search(r"\d", text)]
-    if isinstance(node.ops[0], ast.In | ast.NotIn) and _names_of_layers(sides[-1]) and sides[0:1] and numbered:
+    asks = isinstance(node.ops[0], ast.In | ast.NotIn | ast.Eq | ast.NotEq)
+    if numbered and asks and any(_names_of_layers(sizes, side) for side in sides):
         yield node, f"asks the model for its layer {numbered[0]!r}"
 
 
-def _names_of_layers(expression: ast.AST) -> bool:
-    if isinstance(expression, ast.Name):
-        return expression.id in _CONTAINERS
-    return isinstance(expression, ast.Call) and (
-        (called(expression) in ("dict", "list", "set", *_NAMED))
-        and (called(expression) in _NAMED or any(map(_names_of_layers, expression.args)))
-    )
+def _names_of_layers(sizes: Sizes, expression: ast.AST) -> bool:
+    if isinstance(expression, ast.Name) and expression.id not in _CONTAINERS:
+        return any(map(_collects_layers, sizes.source.values_of.get(expression.id, ())))
+    return _collects_layers(expression) or (isinstance(expression, ast.Call) and called(expression) in _NAMED)
+
+
+def _collects_layers(expression: ast.AST) -> bool:
+    """``params``, ``flatten_dict(params)``, ``set(model.state_dict())``; no loop over the names."""
+    match expression:
+        case ast.Name(id=name):
+            return name in _CONTAINERS
+        case ast.Call(args=[given, *_]) if called(expression) in ("dict", "sorted", "flatten_dict", *_COLLECTS):
+            return _collects_layers(given) or (isinstance(given, ast.Call) and called(given) in _NAMED)
+    return False

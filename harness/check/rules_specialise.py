@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 import string
 from collections.abc import Iterable, Iterator
 from typing import TypeGuard
 
 from harness.check.findings import Hit, source_rule
-from harness.check.names import Scope, bound_in, called
+from harness.check.names import Scope, bound_in, called, defaults
 from harness.check.source import SIZE_FUNCTIONS, Source, words
 from harness.check.texts import ASKS, LOOKUPS, OF_A_CLASS, texts_of_the_workload
 from harness.check.workload_names import collections, is_only_reported, known_names, serves_sizes
@@ -117,13 +118,16 @@ def keeps(function: Scope, node: ast.AST) -> bool:
             return _is_from_outside(function, held)
         case ast.Call(func=ast.Attribute(value=held, attr=attr)) if attr in _ADDING:
             return _is_from_outside(function, held)
+        case ast.Call(func=ast.Name(id="setattr"), args=[held, *_]):
+            return _is_from_outside(function, held)
     return False
 
 
 def _is_from_outside(function: Scope, node: ast.AST) -> bool:
     while isinstance(node, ast.Attribute | ast.Subscript):
         node = node.value
-    return isinstance(node, ast.Name) and node.id not in bound_in(function)
+    lasting = {parameter.arg for parameter, _ in defaults(function) if isinstance(parameter, ast.arg)}
+    return isinstance(node, ast.Name) and node.id not in bound_in(function) - lasting
 
 
 @source_rule(
@@ -135,6 +139,13 @@ def _is_from_outside(function: Scope, node: ast.AST) -> bool:
 def by_metric(source: Source) -> Iterable[Hit]:
     for node, text in texts_of_the_workload(source).decisions():
         yield node, f"decides by the workload's metric {text}"
+    for node in source.nodes:
+        match node:
+            case (
+                ast.Compare(left=ast.Constant(value=str(text)), ops=[ast.In() | ast.NotIn()])
+                | ast.Call(func=ast.Attribute(attr="get"), args=[ast.Constant(value=str(text)), *_])
+            ) if re.match(r"(train|validation)/(?!loss$)", text):
+                yield node, f"asks whether there is a {text!r}"
 
 
 # ---- what it is judged by ----

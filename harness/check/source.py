@@ -257,6 +257,8 @@ class Source:
                 kept.update(n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name))
             elif isinstance(node, ast.arg):
                 other.add(node.arg)
+            elif isinstance(node, ast.For | ast.comprehension) and _is_literal(node.iter, fixed):
+                fixed.update(n.id for n in ast.walk(node.target) if isinstance(n, ast.Name))
             elif isinstance(node, ast.For | ast.comprehension | ast.AugAssign | ast.NamedExpr):
                 other.update(n.id for n in ast.walk(node.target) if isinstance(n, ast.Name))
         return frozenset(fixed - other)
@@ -270,10 +272,19 @@ class Source:
         return [expression, *(value for source, name in places for value in source.values_of.get(name, ()))]
 
     @functools.cached_property
+    def assigned(self) -> tuple[tuple[ast.expr, ast.expr], ...]:
+        """Names and attributes with what they are assigned, or are a part of (``a, b = value``)."""
+        targets = [
+            (target, value) for target, value in parts(self.tree) if isinstance(target, ast.Name | ast.Attribute)
+        ]
+        unpacked = [(t, v) for t, v in targets if isinstance(self.parents.get(t), ast.Tuple | ast.List)]
+        return (*bindings(self.tree), *unpacked)
+
+    @functools.cached_property
     def values_of(self) -> Mapping[str, list[ast.expr]]:
         """Names with what they are assigned anywhere in the file."""
         found: dict[str, list[ast.expr]] = {}
-        for target, value in bindings(self.tree):
+        for target, value in self.assigned:
             found.setdefault(ast.unparse(target), []).append(value)
         return found
 

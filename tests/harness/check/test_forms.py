@@ -283,6 +283,7 @@ asyncio.run(f())  # !
 concurrent.futures.ThreadPoolExecutor()  # !
 os.fork()  # !
 os._exit(0)  # !
+os.spawnlp(0, "ls")  # !
 faulthandler.dump_traceback_later(9)  # !
 threading.Lock(), threading.local(), faulthandler.enable()
 """
@@ -327,6 +328,8 @@ FORMS = [
         "hidden-code",
         "__builtins__['eval']  # !\nimport types\ntypes.FunctionType(f, {})  # !\ntypes.MappingProxyType({})",
     ),
+    ("network", "import logging.handlers\nlogging.handlers.HTTPHandler('a', 'b')  # !\nimport pip  # !"),
+    ("writes-files", "frame.to_csv('x')  # !\nimport jax\njax.profiler.start_trace('x')  # !"),
     ("callbacks", CALLBACKS),
     ("introspection", INSPECTS),
     ("hidden-code", MODULES),

@@ -121,6 +121,10 @@ for name, p in model.named_parameters():
     if name.endswith(".bias") or "norm1" in name or "embed" in name or name in decayed:
         pass
     found = re.search(r"layers\\.(\\d+)\\.", name)
+    "conv2" in name.split(".")
+flat = flatten_dict(params)
+("Conv_0", "kernel") in flat  # !
+sorted(current_param_container) == ["Dense_0", "Dense_1"]  # !
 names = {name for name, _ in model.named_parameters()}
 "encoder.3.attn.weight" in names  # !
 """
@@ -153,11 +157,20 @@ best = eval_results[-1][1]["validation/" + metric]
 last = eval_results[-1][1].get(f"validation/{metric}")
 f"validation/{metric}" in eval_results[-1][1]
 metric is None
+"validation/wer" in eval_results[-1][1]  # !
+eval_results[-1][1].get("validation/ssim")  # !
+"validation/loss" in eval_results[-1][1]
 """
 
 NUMBERS = """
 workload.num_classes == 1000  # !
 len(workload.param_shapes) == 161  # !
+jax.tree_util.tree_structure(params).num_leaves == 161  # !
+(workload.loss_type, workload.num_train_examples) == (spec.LossType.MEAN_ABSOLUTE_ERROR, 34742)  # !
+for known, rate in [(10666, 0.1), (48000, 0.2)]:
+    workload.step_hint == known  # !
+numpy.any(numpy.array([6000]) == workload.step_hint)  # !
+numpy.isin(workload.step_hint, [6000])  # !
 {6000: 1e-3}[workload.step_hint]  # !
 hash(workload.step_hint) == 123456789  # !
 hashlib.md5(str(p.shape).encode()).hexdigest() == "0a1b2c3d4567"  # !
@@ -197,6 +210,7 @@ schedule = cosine(int(0.75 * workload.step_hint))
         ("model-shape", NUMBERS),
         ("model-shape", LAYERS),
         ("workload-name", PASSED),
+        ("workload-name", "def get_batch_size(n, seen=[]):\n    seen.append(n)  # !\n    setattr(Store, 'n', n)  # !"),
         ("metric-name", METRICS),
     ],
 )
