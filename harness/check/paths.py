@@ -79,7 +79,8 @@ class Paths:
         return self._found[kind]
 
     def _imported_of_kind(self, kind: str) -> Iterator[str]:
-        for local, (source, name) in self.source.origins.items():
+        for local in self.source.origins:
+            source, name = self.source.origin_of(local) or (self.source, "")
             there = paths_of(source)._of_kind(kind)
             if not name:
                 yield from (f"{local}.{each}" for each in there - {"__file__"})
@@ -165,9 +166,9 @@ class Paths:
     def _origin(self, node: ast.expr) -> tuple[Source, str] | None:
         """The entry's other file, and the name there, that an imported name means (``CONFIG``, ``paths.CONFIG``)."""
         if isinstance(node, ast.Attribute):
-            module, name = self.source.origins.get(ast.unparse(node.value), (None, ""))
+            module, name = self.source.origin_of(ast.unparse(node.value)) or (None, "")
             return (module, node.attr) if module is not None and not name else None
-        origin = self.source.origins.get(ast.unparse(node))
+        origin = self.source.origin_of(ast.unparse(node))
         return origin if origin and origin[1] else None
 
     def _values_of(self, node: ast.expr, seen: frozenset[str]) -> list[ast.expr]:

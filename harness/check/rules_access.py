@@ -105,7 +105,9 @@ def _is_given_own_paths(source: Source, function: ast.FunctionDef, name: str) ->
     place; a use that cannot be followed (an alias, ``map``, starred arguments) counts against it."""
     if any(isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Store) for n in ast.walk(function)):
         return False
-    uses = [(each, node) for each in source.siblings for node in each.nodes if function.name in _called(node)]
+    holder = source.parents.get(function)
+    known_as = holder.name if isinstance(holder, ast.ClassDef) and function.name == "__init__" else function.name
+    uses = [(each, node) for each in source.siblings for node in each.nodes if known_as in _called(node)]
     calls = [(each, node) for each, node in uses if isinstance(node, ast.Call)]
     default = any(map(paths_of(source).is_own, _default(function, name)))
     given = [(each, _argument(source, call, function, name)) for each, call in calls]
@@ -131,7 +133,7 @@ def _argument(source: Source, call: ast.Call, function: ast.FunctionDef, name: s
     """What a call gives for one argument; None where that is left to its default."""
     if any(isinstance(given, ast.Starred) for given in call.args) or any(k.arg is None for k in call.keywords):
         return _HIDDEN
-    method = isinstance(source.parents.get(function), ast.ClassDef) and isinstance(call.func, ast.Attribute)
+    method = isinstance(source.parents.get(function), ast.ClassDef)
     static = any("staticmethod" in ast.unparse(decorator) for decorator in function.decorator_list)
     places = [a.arg for a in (*function.args.posonlyargs, *function.args.args)][method and not static :]
     given = dict(zip(places, call.args, strict=False)) | {k.arg: k.value for k in call.keywords if k.arg}

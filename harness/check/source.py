@@ -117,6 +117,13 @@ class Source:
                 found |= dict(self._origins_of(node))
         return found
 
+    def origin_of(self, local: str) -> tuple[Source, str] | None:
+        """The entry's file that defines an imported name, where others may have passed it on."""
+        seen = [(self, local)]
+        while (further := seen[-1][0].origins.get(seen[-1][1])) and further not in seen:
+            seen.append(further)
+        return seen[-1] if len(seen) > 1 else None
+
     def _origins_of(self, node: ast.ImportFrom) -> Iterator[tuple[str, tuple[Source, str]]]:
         base, module = node.module or "", self._own_source(node.level, node.module or "")
         for alias in node.names:
@@ -243,8 +250,10 @@ class Source:
     def constants(self) -> frozenset[str]:
         """Names that are only ever assigned literals, here or in the file they are imported from, and are no
         function's argument."""
-        imported = {local for local, (source, name) in self.origins.items() if name in source._own_constants}
-        return self._own_constants | imported
+        origins = {local: origin for local in self.origins if (origin := self.origin_of(local))}
+        return self._own_constants | {
+            local for local, (source, name) in origins.items() if name in source._own_constants
+        }
 
     @functools.cached_property
     def _own_constants(self) -> frozenset[str]:
@@ -268,7 +277,7 @@ class Source:
         if not self.is_constant(expression):
             return []
         names = [n.id for n in ast.walk(expression) if isinstance(n, ast.Name)]
-        places = [self.origins.get(name, (self, name)) for name in names]
+        places = [self.origin_of(name) or (self, name) for name in names]
         return [expression, *(value for source, name in places for value in source.values_of.get(name, ()))]
 
     @functools.cached_property

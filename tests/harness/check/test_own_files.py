@@ -106,6 +106,23 @@ def test_a_helper_may_have_a_path_beside_the_source_as_its_default(parameters, c
     assert found_in(head, call, tmp_path / "other", elsewhere, **MODULES) == [("reads-files", "reading.py", 3)]
 
 
+def test_a_class_may_open_a_path_beside_the_source_where_it_starts(tmp_path):
+    reader = "class Reader:\n    def __init__(self, path):\n        self.text = open(path).read()\n"
+    head = BESIDE.replace("import load", "import Reader")
+    assert found_in(head, "Reader(WEIGHTS).text", tmp_path, reader) == []
+    assert found_in(head, "Reader('/etc/hosts').text", tmp_path / "other", reader) == [("reads-files", "reading.py", 3)]
+
+
+def test_files_may_pass_on_a_path_in_a_circle(tmp_path):
+    modules = {
+        "hub": "from .paths import CONFIG\nfrom .tables import load\n",
+        "tables": "from .hub import CONFIG\ndef load():\n    return CONFIG.with_name('t').read_text()\n",
+    }
+    assert (
+        found_in("from .hub import CONFIG, load\n", "load(), CONFIG.read_text()", tmp_path, **MODULES, **modules) == []
+    )
+
+
 def test_a_method_may_open_a_path_beside_the_source_that_it_is_given(tmp_path):
     reader = "class Reader:\n    def load(self, path):\n        return open(path).read()\n"
     head = BESIDE.replace("import load", "import Reader")
