@@ -137,7 +137,7 @@ def child(task: ProbeTask, connection: Connection, log: Path) -> None:
             connection.send((kind, dict(payload)))
 
     if task.framework == "jax":
-        _keep_compilations(log.parent / "jax")
+        _compile_quickly(log.parent / "jax")
     work = log.parent / "work"  # removed by the parent, which may end this process
     work.mkdir()
     with contextlib.chdir(work):
@@ -148,10 +148,12 @@ def child(task: ProbeTask, connection: Connection, log: Path) -> None:
     connection.close()
 
 
-def _keep_compilations(folder: Path) -> None:
-    """An entry is started several times per toy; the later starts take what the first one compiled."""
+def _compile_quickly(folder: Path) -> None:
+    """An entry is started several times per toy; the later starts take what the first one compiled. The code runs for
+    eight steps: to make it fast would take longer than it then runs."""
     import jax
 
+    jax.config.update("jax_disable_most_optimizations", True)
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
