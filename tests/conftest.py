@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import hypothesis
+import jax
 import pytest
 
 from harness.frameworks import set_thread_environment
@@ -28,6 +29,9 @@ def pin_to_own_core() -> None:
 
 
 pin_to_own_core()
+# What a test compiles in its own process runs a few times; compiling it well takes longer than that saves, and changes
+# no value by more than rounding. Trials are processes of their own, and compile as they do for everybody.
+jax.config.update("jax_disable_most_optimizations", True)
 hypothesis.settings.register_profile("no_deadline", deadline=None)  # a shared machine may stall
 hypothesis.settings.load_profile("no_deadline")
 

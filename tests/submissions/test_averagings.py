@@ -20,19 +20,22 @@ def averages(framework: str, name: str, **settings: float) -> list[np.ndarray]:
     xp, component = namespace(framework), components.load("averaging", name)
     settings = {**component.defaults, **settings}
 
-    def given(step: int):
-        if framework == "jax":
-            import jax.numpy as jnp
+    def update(state, iterate, step):
+        state = component.module.update(xp, state, lambda: iterate, step, TOTAL, **settings)
+        return state, component.module.average(xp, state, lambda: iterate)
 
-            return lambda: jnp.asarray(ITERATES[step - 1])
+    if framework == "jax":
+        import jax
+
+        update, iterates = jax.jit(update), jax.numpy.asarray(ITERATES)
+    else:
         import torch
 
-        return lambda: torch.tensor(ITERATES[step - 1])
-
-    state, found = component.module.start(xp, given(1), **settings), []
-    for step in range(1, TOTAL + 1):
-        state = component.module.update(xp, state, given(step), step, TOTAL, **settings)
-        found.append(np.asarray(component.module.average(xp, state, given(step))))
+        iterates = torch.tensor(ITERATES)
+    state, found = component.module.start(xp, lambda: iterates[0], **settings), []
+    for step, iterate in enumerate(iterates, 1):
+        state, average = update(state, iterate, step)
+        found.append(np.asarray(average))
     return found
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import jax
 import numpy as np
 import pytest
@@ -23,10 +25,18 @@ def bound(framework, variant=BASE):
     return LibrispeechDeepspeech(variant).bind(load(framework))
 
 
+@functools.cache
+def forward(workload, mode):
+    def run(params, batch, state, key, rate):
+        return workload.model_fn(params, batch, state, mode, key, True, rate)[0]
+
+    return jax.jit(run) if workload._bound.framework == "jax" else run
+
+
 def logits_of(workload, batch, mode=ForwardPassMode.EVAL, rate=None, start=None, key=KEY):
     params, state = start or workload.init_model_fn(KEY)
     arrays = workload._bound.to_framework(batch)
-    (logits, paddings), _ = workload.model_fn(params, arrays, state, mode, key, True, rate)
+    logits, paddings = forward(workload, mode)(params, arrays, state, key, rate)
     if workload._bound.framework == "torch":
         return logits.detach().numpy(), paddings.numpy()
     return np.asarray(logits), np.asarray(paddings)
