@@ -101,6 +101,8 @@ def read_trial(folder: Path) -> TrialRecord:
     except OSError as error:
         if isinstance(error, FileNotFoundError) and _TRIAL_NAME.fullmatch(folder.name) and folder.is_dir():
             raise DamagedRecordError(f"{path} is missing; {_REMEDY}") from None
+        if isinstance(error, FileNotFoundError):
+            raise StoreError(f"{folder} is no trial's folder: it holds no {TRIAL_FILE}; {_WHERE_TRIALS_LIE}") from None
         raise StoreError(f"cannot read {path}: {error.strerror}") from error
     except json.JSONDecodeError as error:
         raise DamagedRecordError(f"{path}:{error.lineno}: not JSON ({error.msg}); {_REMEDY}") from None
@@ -139,6 +141,7 @@ def read_run(root: Path) -> dict[str, Any] | None:
     return recorded
 
 
+_WHERE_TRIALS_LIE = "trials lie in <results>/<submission>/study_<k>/<workload>_<pytorch|jax>/trial_<n>"
 _RUN_REMEDY = "the command that made it sets it aside and makes it again"
 _REMEDY = "the command that made it sets it aside and reruns the trial"
 

@@ -221,14 +221,20 @@ def why_chosen(study: StudyTime, rules: str, clock: str, unit: str) -> str:
     return f"earliest; {reached}, the next at {words.quantity(second, unit)}"
 
 
+def _rank_text(explanation: Explanation) -> str:
+    if explanation.rank == 1 and explanation.score == 0:  # the best has nothing: all share a rank that means nothing
+        return "no rank, since every score is 0"
+    return f"rank {explanation.rank} of {explanation.n_submissions}"
+
+
 def print_explanation(explanation: Explanation, console: Console) -> None:
     """Prints the account as a terminal table, largest loss first."""
     from rich.table import Table
     from rich.text import Text
 
     title = (
-        f"{explanation.submission}: score {explanation.score:.4f}, rank {explanation.rank} of "
-        f"{explanation.n_submissions} ({explanation.rules} rules, {explanation.clock} clock)"
+        f"{explanation.submission}: score {explanation.score:.4f}, {_rank_text(explanation)} "
+        f"({explanation.rules} rules, {explanation.clock} clock)"
     )
     table = Table(title=title, title_justify="left")
     columns = ["workload", "time", "fastest", "ratio", "points", "lost", "10% faster", "why", "trials"]

@@ -77,6 +77,13 @@ def test_the_printed_explanation(runs):
     assert "mixed: score 0.1667" in text and "no trial at all" in text and "1:miss, 2:miss, 3:miss" in text
 
 
+def test_no_rank_is_told_where_every_score_is_zero(tmp_path):
+    write_runs(tmp_path, {name: {"u": [[INF]] * 3} for name in ("a", "b")})
+    assert "a: score 0.0000, no rank, since every score is 0 (" in printed(
+        api.print_explanation, api.explain("a", [tmp_path])
+    )
+
+
 def test_unknown_submissions(runs):
     with pytest.raises(ScoringError, match="no submission 'bad'; there is: good, mixed, third"):
         api.explain("bad", [runs])
