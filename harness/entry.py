@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import difflib
 import functools
 import hashlib
 import inspect
@@ -318,11 +319,23 @@ def signature_problems(tree: ast.Module) -> Iterator[tuple[int, str]]:
     for name, arguments in {**SUBMISSION_FUNCTIONS, **OPTIONAL_SUBMISSION_FUNCTIONS}.items():
         node = defined.get(name)
         if node is None and name in SUBMISSION_FUNCTIONS and not star:
-            yield 1, f"required function {name}({', '.join(arguments)}) is missing; define it"
+            remedy = f"define it{_or_rename(name, defined)}"
+            yield 1, f"required function {name}({', '.join(arguments)}) is missing; {remedy}"
         if isinstance(node, ast.FunctionDef):
             problem = _argument_problem(name, arguments, _Arguments.of_source(node))
             if problem:
                 yield node.lineno, problem
+
+
+def _or_rename(wanted: str, defined: Mapping[str, ast.AST]) -> str:
+    """A function of nearly the same name is most likely the one that is missed."""
+    others = [
+        name
+        for name, node in defined.items()
+        if isinstance(node, ast.FunctionDef) and name not in {**SUBMISSION_FUNCTIONS, **OPTIONAL_SUBMISSION_FUNCTIONS}
+    ]
+    near = difflib.get_close_matches(wanted, others, n=1, cutoff=0.8)
+    return f", or rename {near[0]} in line {getattr(defined[near[0]], 'lineno', 1)}" if near else ""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -125,7 +125,9 @@ def _parse_dimension(document: Document, key: KeyPath, value: Any) -> Range | Ch
 
 
 def _number(document: Document, key: KeyPath, value: Mapping[str, Any], name: str) -> float:
-    number = value.get(name)
+    if name not in value:
+        raise document.error((*key, name), "is missing; a range has min and max, a list of values feasible_points")
+    number = value[name]
     if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
         raise document.error((*key, name), f"expected a finite number, found {number!r}")
     return float(number)

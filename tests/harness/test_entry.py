@@ -67,6 +67,7 @@ def test_a_folder_without_submission_and_a_file_of_another_kind_are_refused(tmp_
     ("replace", "message"),
     [
         ({"def data_selection": "def select_data"}, r"submission\.py:1: required function data_selection\(.*missing"),
+        ({"def update_params": "def update_param"}, r"is missing; define it, or rename update_param in line"),
         ({"def get_batch_size(workload_name)": "def get_batch_size()"}, r"get_batch_size takes 0 arguments"),
         (
             {"loss_type, optimizer_state, eval_results, global_step, rng)": "optimizer_state, global_step, rng)"},
