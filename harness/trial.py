@@ -240,6 +240,8 @@ class TrainingLoop:
             self.steps,
             data_key,
         )
+        if batch is None:
+            raise InvalidSubmissionError("data_selection returned None; return a batch, such as next(input_queue)")
         self.clock.switch("compile" if first else "step")
         try:
             result = self.functions.update_params(

@@ -105,6 +105,9 @@ _CARRIERS = tuple(
     for name in ("functools.py", "_src/tree_util.py", "_src/tree.py", "_src/traceback_util.py", "utils/_pytree.py")
 )
 """Modules that call any function for whoever passes it."""
+_TRACEBACK_FILTER, _FILTERED_CALL = f"{os.sep}_src/traceback_util.py", "reraise_with_filtered_traceback"
+"""Where jax looks at the frames of an exception that passes it, to leave its own out of the traceback, and the one
+function there that calls others."""
 
 
 class Watch:
@@ -184,9 +187,16 @@ class Watch:
     def _caller(self, frame: FrameType) -> FrameType | None:
         """The frame itself if it is the entry's, or that of who asked a library to look or to call."""
         at = frame.f_back if frame.f_code.co_filename.endswith(_LOOKING_LIBRARIES) else frame
+        if at is not None and self._is_filter(at):
+            return None
         while at is not None and at.f_code.co_filename.endswith(_CARRIERS):
             at = at.f_back
         return at if at is not None and self._is_entry(at) else None
+
+    def _is_filter(self, frame: FrameType) -> bool:
+        code = frame.f_code
+        of_jax = code.co_filename.endswith(_TRACEBACK_FILTER) and not self._is_entry(frame)
+        return of_jax and code.co_name != _FILTERED_CALL
 
     def _beyond_python(self, frame: FrameType) -> FrameType | None:
         """The nearest frame outside Python's own library, if it is the entry's."""

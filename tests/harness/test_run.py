@@ -109,13 +109,14 @@ COMPLETE = {
     "optimizer.step()": "optimizer.step()\n    if global_step == 300: raise spec.TrainingCompleteError('annealed')"
 }
 SIZE = {"raise ValueError(workload_name)": "return 0.5"}
+EMPTY = {"    return next(input_queue)": "    next(input_queue)"}
 MEMORY = {"optimizer.step()": "raise MemoryError('no room')"}
 
 
 @pytest.mark.parametrize(
     ("replace", "reason", "detail"),
     [
-        (CRASH, StopReason.CRASHED, "RuntimeError: the matrix is not square"),
+        (CRASH, StopReason.CRASHED, r"^RuntimeError: the matrix is not square \(submission\.py:\d+, in update_params"),
         (KILL, StopReason.KILLED, "killed by SIGSEGV in phase train"),
         (HANG, StopReason.HUNG, "no sign of life for .* in phase train"),
         (HOARD, StopReason.OUT_OF_MEMORY, r"held \d\.\d GiB, the limit is 1\.0 GiB"),
@@ -132,9 +133,10 @@ MEMORY = {"optimizer.step()": "raise MemoryError('no room')"}
             StopReason.INVALID_SUBMISSION,
             r"get_batch_size\('mnist_mini'\) returned 0\.5; return a positive integer",
         ),
+        (EMPTY, StopReason.INVALID_SUBMISSION, "data_selection returned None; return a batch"),
         (COMPLETE, StopReason.TRAINING_COMPLETE, "annealed"),
     ],
-    ids=["crash", "signal", "hang", "hoard", "memory", "nan", "pair", "dict", "size", "complete"],
+    ids=["crash", "signal", "hang", "hoard", "memory", "nan", "pair", "dict", "size", "empty", "complete"],
 )
 def test_every_end_has_its_reason_and_the_others_go_on(tmp_path, write_entry, monkeypatch, replace, reason, detail):
     monkeypatch.setattr("harness.spec.Workload._declared_target", lambda self: Target(0.99, 0.99))
@@ -152,6 +154,15 @@ def test_every_end_has_its_reason_and_the_others_go_on(tmp_path, write_entry, mo
     assert go(tmp_path / "out", bad, good, **options).ran == 0
     if reason is StopReason.CRASHED:
         assert go(tmp_path / "out", bad, good, retry_failed=True, **options).ran == 1
+
+
+def test_an_error_in_a_compiled_function_is_told_as_such(tmp_path, write_entry):
+    """jax looks at the frames of an exception that passes it; that is no look of the entry's."""
+    entry = write_entry("bad", "jax", replace={'batch["targets"]': 'batch["labels"]'})
+    go(tmp_path / "out", entry, max_steps=5)
+    record, _ = only_record(tmp_path / "out")
+    assert record.stop_reason is StopReason.CRASHED, record.breaches
+    assert re.fullmatch(r"KeyError: 'labels' \(submission\.py:\d+, in loss_of\)", record.stop_detail)
 
 
 def test_the_budget_ends_a_trial(tmp_path, write_entry, monkeypatch):
