@@ -144,7 +144,10 @@ def die_with_parent() -> None:
 
 def redirect_output(log: Path) -> None:
     """Sends what a submission prints to a file, so that it cannot disturb the progress display."""
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    except FileNotFoundError:  # the folder went with the command, which was interrupted while this process started
+        sys.exit(1)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.close(descriptor)

@@ -15,6 +15,7 @@ from harness.launch import Limits
 from harness.run import run
 from harness.spec import Target
 from harness.suite import Request
+from harness.worker import redirect_output
 from results.record import StopReason
 from results.store import StoreError, find_trials, read_evaluations, read_trial
 
@@ -284,3 +285,9 @@ def test_a_relative_data_folder_is_relative_to_the_command(tmp_path, write_entry
     command += ["--data-dir", "cache"] if how == "option" else []
     subprocess.run(command, check=True, capture_output=True, env=environment)
     assert list((tmp_path / "cache").iterdir()) and not (tmp_path / "elsewhere").exists()
+
+
+def test_a_process_that_starts_after_the_command_was_interrupted_ends_without_a_word(tmp_path, capfd):
+    with pytest.raises(SystemExit):
+        redirect_output(tmp_path / "gone" / "x.log")
+    assert capfd.readouterr() == ("", "")
