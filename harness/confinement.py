@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
-import pickle
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from harness.compat.sources import Sources, read_sources
-from harness.entry import Entry, load_functions
+from harness.entry import Entry, InvalidSubmissionError, load_functions
 from harness.entry_imports import forbidden_imports, import_libraries
 from harness.isolation import confine_to, places_of
 from harness.spec import Workload
@@ -21,8 +21,6 @@ from harness.task import TrialTask
 from harness.view import WorkloadView
 from harness.watch import Breach, Watch
 from workloads.cache import root as data_root
-
-T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,10 +68,10 @@ def close_in(
     closed = [*outputs, data_root(task.data_dir)]
     readable = [path for file in own for path in _without(file, closed)]
     lazily_read = [data_root(task.data_dir)] if lazy else []
+    own_places = places_of(task.folder, readable, [], [])  # what else is open is open to the harness alone
     isolation = confine_to(places_of(task.folder, readable, lazily_read, outputs))
     if sources is None:
         return Confinement(None, isolation)
-    own_places = places_of(task.folder, readable, [], [])  # what else is open is open to the harness alone
     watch = Watch(own, own_places, report, task.spec.key.framework)
     for message, where in forbidden_imports(sources):
         watch.report(message, where)
@@ -84,7 +82,7 @@ def close_in(
         confine_to(own_places)
         return batch_size(load_functions(task.entry, task.spec.key.framework, defaults))
 
-    size = in_a_fork(ask)
+    size = asked_in_a_fork(ask)
     import_libraries(sources)  # some start threads, which no fork survives
     for left in folder.iterdir():
         shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
@@ -112,32 +110,50 @@ def _without(path: Path, closed: Iterable[Path]) -> list[Path]:
     return [child for child in path.iterdir() if not any(child == o or child in o.resolve().parents for o in inside)]
 
 
-def in_a_fork(compute: Callable[[], T]) -> T:
-    """The result of a function, computed in a copy of this process that ends with it.
+class GetBatchSizeError(Exception):
+    """What ``get_batch_size`` raised in a process of its own."""
+
+
+def asked_in_a_fork(ask: Callable[[], int]) -> int:
+    """The number that a function gives, computed in a copy of this process that ends with it. Nothing else comes back:
+    the number and the texts of errors are plain, and what the copy prints is dropped (its size would tell).
 
     Raises:
-      Exception: whatever the function raises.
-      RuntimeError: the copy died.
+      InvalidSubmissionError: so the function.
+      GetBatchSizeError: the function raised anything else, or the copy died.
     """
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            try:
-                answer: tuple[bool, Any] = (True, compute())
-            except Exception as error:
-                answer = (False, error)
-            with os.fdopen(writer, "wb") as file:
-                file.write(pickle.dumps(answer))
+            _print_nowhere()
+            answer = json.dumps(_answer(ask))
+            with os.fdopen(writer, "w") as file:
+                file.write(answer)
         finally:
             os._exit(0)
     os.close(writer)
-    with os.fdopen(reader, "rb") as file:
+    with os.fdopen(reader) as file:
         data = file.read()
     os.waitpid(child, 0)
     if not data:
-        raise RuntimeError("the process in which get_batch_size was called died")
-    fine, value = pickle.loads(data)
-    if not fine:
-        raise value
-    return value
+        raise GetBatchSizeError("the process in which get_batch_size was called died")
+    kind, answer = json.loads(data)
+    if kind == "size":
+        return int(answer)
+    raise (InvalidSubmissionError if kind == "invalid" else GetBatchSizeError)(answer)
+
+
+def _answer(ask: Callable[[], int]) -> tuple[str, Any]:
+    try:
+        return "size", int(ask())
+    except InvalidSubmissionError as error:
+        return "invalid", str(error)
+    except Exception as error:
+        return "raised", f"{type(error).__name__}: {error}"
+
+
+def _print_nowhere() -> None:
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(nowhere, number)

@@ -7,7 +7,7 @@ import inspect
 import weakref
 from collections.abc import Callable
 from types import MethodType
-from typing import Any, TypeAlias
+from typing import Any
 
 from harness.spec import Workload
 
@@ -20,72 +20,82 @@ DATA = frozenset({"load_split", "examples", "strata", "groups", "resampling", "c
 
 INNER = frozenset({"bind", "_backend", "_bound"})
 """Attributes that lead into the harness."""
-_Behind: TypeAlias = "tuple[Workload, Callable[[str], None], dict[str, _Shown]]"
-_BEHIND: weakref.WeakKeyDictionary[WorkloadView, _Behind] = weakref.WeakKeyDictionary()
-"""What a view stands for, who is told of what is done with it, and methods that were asked for; not in the view itself,
-which an entry holds."""
+Report = Callable[[str], None]
 
 
-class WorkloadView:
-    """Passes reading on to a workload, and reports what an entry must not do with it.
+def _shown_class() -> Callable[[MethodType], Callable[..., Any]]:
+    methods: weakref.WeakKeyDictionary[Shown, MethodType] = weakref.WeakKeyDictionary()
 
-    Raises:
-      AttributeError: for an attribute that is not shown, and for every assignment.
-    """
+    class Shown:
+        """A method of the workload, without the way back to the workload that a bound method has."""
 
-    __slots__ = ("__weakref__",)
+        __slots__ = ("__weakref__",)
 
-    def __init__(self, workload: Workload, report: Callable[[str], None]) -> None:
-        _BEHIND[self] = workload, report, {}
+        def __init__(self, method: MethodType) -> None:
+            methods[self] = method
 
-    def __getattr__(self, name: str) -> Any:
-        workload, report, methods = _BEHIND[self]
-        if name in methods:
-            return methods[name]
-        if name in IDENTITY:
-            report(f"asks which workload it is: workload.{name}")
-            raise AttributeError(f"a submission must work without knowing the workload, so there is no workload.{name}")
-        if name in DATA:
-            report(f"reaches for data beside its input queue: workload.{name}")
-            raise AttributeError(f"a submission gets its data from its input queue, so there is no workload.{name}")
-        if name in INNER:
-            report(f"reaches for the harness: workload.{name}")
-            raise AttributeError(f"workload.{name} is the harness's")
-        value = getattr(workload, name)
-        if not isinstance(value, MethodType) or value.__self__ is not workload:
-            return value
-        return methods.setdefault(name, _Shown(value))
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            return methods[self](*args, **kwargs)
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        _BEHIND[self][1](f"changes the workload: workload.{name}")
-        raise AttributeError(f"workload.{name} cannot be set: keep what you need in optimizer_state")
+        @property
+        def __name__(self) -> str:
+            return methods[self].__name__
 
-    def __delattr__(self, name: str) -> None:
-        self.__setattr__(name, None)
+        @property
+        def __doc__(self) -> str | None:  # type: ignore[override]
+            return methods[self].__doc__
+
+        @property
+        def __signature__(self) -> inspect.Signature:
+            return inspect.signature(methods[self])
+
+    return Shown
 
 
-class _Shown:
-    """A method of the workload, without the way back to the workload that a bound method has."""
+def _view_class(shown: Callable[[MethodType], Callable[..., Any]]) -> Callable[[Workload, Report], Any]:
+    """The class, with what its views stand for, who is told of what is done with them, and the methods that were asked
+    for: not in the views, which an entry holds, nor in a table of this module, which it could look up."""
+    behind: weakref.WeakKeyDictionary[Any, tuple[Workload, Report, dict[str, Any]]]
+    behind = weakref.WeakKeyDictionary()
 
-    __slots__ = ("__weakref__",)
+    class WorkloadView:
+        """Passes reading on to a workload, and reports what an entry must not do with it.
 
-    def __init__(self, method: MethodType) -> None:
-        _METHODS[self] = method
+        Raises:
+          AttributeError: for an attribute that is not shown, and for every assignment.
+        """
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return _METHODS[self](*args, **kwargs)
+        __slots__ = ("__weakref__",)
 
-    @property
-    def __name__(self) -> str:
-        return _METHODS[self].__name__
+        def __init__(self, workload: Workload, report: Report) -> None:
+            behind[self] = workload, report, {}
 
-    @property
-    def __doc__(self) -> str | None:  # type: ignore[override]
-        return _METHODS[self].__doc__
+        def __getattr__(self, name: str) -> Any:
+            workload, report, methods = behind[self]
+            if name in methods:
+                return methods[name]
+            if name in IDENTITY:
+                report(f"asks which workload it is: workload.{name}")
+                raise AttributeError(f"a submission must work without knowing the workload: no workload.{name}")
+            if name in DATA:
+                report(f"reaches for data beside its input queue: workload.{name}")
+                raise AttributeError(f"a submission gets its data from its input queue: there is no workload.{name}")
+            if name in INNER:
+                report(f"reaches for the harness: workload.{name}")
+                raise AttributeError(f"workload.{name} is the harness's")
+            value = getattr(workload, name)
+            if not isinstance(value, MethodType) or value.__self__ is not workload:
+                return value
+            return methods.setdefault(name, shown(value))
 
-    @property
-    def __signature__(self) -> inspect.Signature:
-        return inspect.signature(_METHODS[self])
+        def __setattr__(self, name: str, value: Any) -> None:
+            behind[self][1](f"changes the workload: workload.{name}")
+            raise AttributeError(f"workload.{name} cannot be set: keep what you need in optimizer_state")
+
+        def __delattr__(self, name: str) -> None:
+            self.__setattr__(name, None)
+
+    return WorkloadView
 
 
-_METHODS: weakref.WeakKeyDictionary[_Shown, MethodType] = weakref.WeakKeyDictionary()
+WorkloadView = _view_class(_shown_class())
