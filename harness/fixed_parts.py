@@ -38,18 +38,19 @@ FRAMEWORK_MODULES: Mapping[str, tuple[str, ...]] = {
     ),
     "jax": ("numpy", "jax", "jax.numpy", "jax.nn", "jax.random", "jax.lax", "optax", "harness.frameworks.jax"),
 }
-_OPENED_CLASSES = ("harness.", "workloads.", "torch.nn.")
+OURS = ("harness.", "workloads.", "results.")
+_OPENED_CLASSES = ("harness.", "workloads.", "results.", "torch.nn.")
 """Where a class is defined whose own functions are looked after too: they are what a model is evaluated with."""
 _OWN_OF_THE_HARNESS = frozenset({"_backend", "metrics_logger", "dropout_rate", "observer"})
 """Attributes of the workload that its own methods set."""
 
 
 class Member(NamedTuple):
-    """A function, class or constant: its full name, where it is looked up, and its value."""
+    """A function, class or constant: its full name, where it is looked up and by which key, and its value."""
 
     label: str
-    namespace: Mapping[str, Any]
-    name: str
+    namespace: Mapping[Any, Any]
+    name: Any
     value: Any
 
     @property
@@ -58,13 +59,17 @@ class Member(NamedTuple):
 
 
 def members(modules: Iterable[ModuleType]) -> Iterator[Member]:
-    """Callables of modules; of the harness's, constants too and what its classes define."""
+    """Callables of modules; of the harness's, constants too, what its tables hold and what its classes define."""
     for module in modules:
-        ours = module.__name__.startswith(("harness.", "workloads."))
+        ours = module.__name__.startswith(OURS)
         for name, value in list(vars(module).items()):
             if name.startswith("__") or not (ours or callable(value)):
                 continue
             yield Member(f"{module.__name__}.{name}", vars(module), name, value)
+            if ours and isinstance(value, dict):
+                yield from (
+                    Member(f"{module.__name__}.{name}[{key!r}]", value, key, item) for key, item in value.items()
+                )
             if isinstance(value, type) and (value.__module__.startswith(_OPENED_CLASSES) or name == "Tensor"):
                 for key, attribute in list(vars(value).items()):
                     # torch.compile gives Module another __init__ and __setstate__.
@@ -79,8 +84,9 @@ def modules_of(names: Iterable[str]) -> list[ModuleType]:
 
 
 def own_modules() -> list[ModuleType]:
-    """The workload's modules that are loaded by now."""
-    return [module for name, module in sorted(sys.modules.items()) if name.startswith("workloads.")]
+    """timetrial's modules that are loaded by now, but those that keep what an entry finds when it is loaded."""
+    names = [name for name in sys.modules if name.startswith(OURS) and not name.startswith("harness.compat.")]
+    return [sys.modules[name] for name in sorted(names)]
 
 
 def foundations() -> list[ModuleType]:

@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.checkpoint import CheckpointPlace, DamagedCheckpointError
-from harness.claim import garbage_kept
 from harness.clock import ClockState
 from harness.saving import CannotSaveError, restore_training, save_training
 
@@ -73,7 +72,7 @@ class Checkpoints:
         if self.place is None or self._refused or time.monotonic() - self._last < self.place.every_sec:
             return
         free = FREE_SAVING_SHARE * (time.monotonic() - self._last)
-        with loop.clock.segment("checkpoint"), garbage_kept():
+        with loop.clock.segment("checkpoint"):
             try:
                 self.place.write(_captured(loop, free))
             except CannotSaveError as error:

@@ -6,8 +6,11 @@ is told to the parent process as messages; the parent writes the record.
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import inspect
 import math
+import random
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -35,6 +38,9 @@ from results.record import CPU, STEPS, WALL, Crossing, StopReason
 
 SYNC_INTERVAL_SEC = 0.1
 """Between evaluations the device is waited for about this often, so that the budget is checked against true time."""
+
+SYNC_SPREAD = 0.5, 1.5
+"""By this much, at random: what an entry changes is looked for then as well."""
 
 PATIENCE = 2
 """Evaluations in a row that must be NaN or infinite before a trial counts as diverged."""
@@ -122,6 +128,8 @@ class TrainingLoop:
         self.crossing: Crossing | None = None
         self.right: list[np.ndarray] = []
         self.judge = judge
+        self.structure: Any = None
+        self._chance = random.SystemRandom()
         self.values: Values | None = None
         self.notes: list[str] = []
         self.flops_per_step: float | None = None
@@ -202,8 +210,13 @@ class TrainingLoop:
         if not due and not self._budget_check_due():
             return None
         self.synchronize()
+        with garbage_kept():
+            return self._between_steps(complete, due)
+
+    def _between_steps(self, complete: tuple[StopReason, str] | None, due: bool) -> tuple[StopReason, str] | None:
+        """The clock stands, but for what is the entry's: none of its objects is touched or collected meanwhile."""
         self.clock.switch("log")
-        stop = self._exhausted() or (self._evaluate(final=complete is not None) if due else None) or complete
+        stop = self._exhausted() or (self._evaluate(final=complete is not None) if due else self._looked()) or complete
         if stop is None:
             if due:
                 self._progress("checkpoint")
@@ -214,7 +227,7 @@ class TrainingLoop:
     def resumed(self, clock: ClockState, free_sec: float) -> None:
         """Goes on with another process's clock and evaluations; what this one had on the clock is free so far."""
         self.clock.resume(clock, free_sec)
-        self.synced_at = self.clock.elapsed()
+        self.synced_at = self.clock.submission_time()
         self.send("resumed", {"evaluations": self.rows, "segments": clock.segments})
         self._progress("train")
 
@@ -304,6 +317,8 @@ class TrainingLoop:
         if stop:
             return stop
         row = self._measure("validation")
+        if self.watch and self.watch.breached:
+            return StopReason.DISQUALIFIED, ""
         value = row[f"validation/{self.spec.metric}"]
         reached = self._reached(value)
         wanted = (reached and self.spec.stop_at_target) or final or self.task.test_every_evaluation
@@ -324,7 +339,14 @@ class TrainingLoop:
         """Where the entry does what it must not do: nothing is gained by going on. The parent has the evidence."""
         if self.watch is None:
             return None
-        self.watch.inspect(self)
+        self.watch.inspect(self, self.structure)
+        return (StopReason.DISQUALIFIED, "") if self.watch.breached else None
+
+    def _looked(self) -> tuple[StopReason, str] | None:
+        """Between evaluations, at moments that nobody can foresee: what is replaced may be put back before the next."""
+        if self.watch is None:
+            return None
+        self.watch.look()
         return (StopReason.DISQUALIFIED, "") if self.watch.breached else None
 
     def prepare_for_eval(self) -> None:
@@ -336,6 +358,8 @@ class TrainingLoop:
         with self.clock.segment("prepare_for_eval"):
             self._prepare()
             self.synchronize()
+            if self.watch:
+                self.structure = self.backend.structure(self.params)  # calls what the entry gave back
             try:
                 self.values = values_of(self.workload, self.backend, self.params, self.model_state)
             except ClaimError as error:
@@ -368,7 +392,8 @@ class TrainingLoop:
         if base is None:
             row = {STEPS: self.steps, WALL: self.clock.submission_time(), CPU: self.clock.submission_cpu_time()}
             row["examples"] = self.queue.examples
-        with self.clock.segment("evaluate"), garbage_kept():
+        alone = self.watch.alone() if self.watch else contextlib.nullcontext()
+        with self.clock.segment("evaluate"), alone:
             if split not in self.splits:
                 self.splits[split] = self.workload.examples(split)
             assert self.judge is not None and self.values is not None
@@ -415,13 +440,14 @@ class TrainingLoop:
         return True
 
     def _keep_claim(self) -> None:
-        """Keeps what was evaluated for verification; a full disk is not the entry's fault."""
+        """Keeps what was evaluated for verification; where it cannot be written here, the command does it."""
         if self.task.claim is None or self.values is None:
             return
         try:
             save_claim(self.task.claim / CLAIM_FILE, self.values)
         except OSError as error:
-            self.send("unkept", {"text": f"they could not be kept: {error.strerror or error}"})
+            self.note(f"the command has kept the target's parameters: {error.strerror or error} here")
+            self.send("unkept", dataclasses.asdict(self.values))
 
     # ---- helpers ----
 
@@ -443,10 +469,11 @@ class TrainingLoop:
     def synchronize(self) -> None:
         self.backend.synchronize(self.params, self.model_state, getattr(self, "optimizer_state", None))
         steps = self.steps - self.last_sync_step
-        now = self.clock.elapsed()
+        now = self.clock.submission_time()
         if steps > 0:
             per_step = max((now - self.synced_at) / steps, 1e-6)
-            self.sync_every = max(1, min(1000, int(SYNC_INTERVAL_SEC / per_step)))
+            interval = SYNC_INTERVAL_SEC * self._chance.uniform(*SYNC_SPREAD)
+            self.sync_every = max(1, min(1000, int(interval / per_step)))
         self.synced_at, self.last_sync_step = now, self.steps
 
     def _budget_check_due(self) -> bool:

@@ -10,20 +10,23 @@ from __future__ import annotations
 
 import _signal
 import _thread
+import contextlib
+import ctypes
 import dataclasses
 import gc
 import inspect
 import itertools
 import os
+import resource
 import signal
 import socket
 import sys
 import sysconfig
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path, PurePath
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.data_events import DATA_EVENT
 from harness.entry_imports import is_allowed_import, module_of
@@ -61,6 +64,9 @@ class Breach:
 
 Report = Callable[[Breach], None]
 
+T = TypeVar("T")
+_BESIDE = "works while the clock stands"
+_set_profile = sys.setprofile
 _FRAMES = frozenset({"tb_frame", "gi_frame", "cr_frame", "ag_frame"})
 _BY_THE_CALLER: Mapping[str, str] = {
     "sys._getframe": "looks at the frames of other code",
@@ -70,10 +76,13 @@ _BY_THE_CALLER: Mapping[str, str] = {
     "gc.get_referrers": "looks for objects of other code",
     "gc.get_referents": "looks for objects of other code",
     "sys.settrace": "traces other code",
-    "sys.setprofile": "traces other code",
+    "timetrial.setprofile": "traces other code",
+    "sys.monitoring.register_callback": "traces other code",
     "sys.addaudithook": "listens to audit events",
     "exec": "runs code made at run time",
     "compile": "makes code at run time",
+    "code.__new__": "makes code at run time",
+    "marshal.loads": "makes code at run time",
 }
 """Events that count when the very function which causes them is the entry's: libraries do these things as well."""
 _PROCESSES = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system"})
@@ -82,32 +91,46 @@ _THREADS = frozenset({_THREAD_EVENT, "_thread.start_joinable_thread"})
 _SIGNAL_EVENT = "timetrial.signal"
 _UNTOLD_SIGNALS = ("raise_signal", "pidfd_send_signal")
 """Functions of :mod:`signal` that send one and tell of it by no event."""
+_PROFILE_EVENT = "timetrial.setprofile"
+"""Of a function that is given frames; Python's own event tells of a profiler that only counts (cProfile) as well."""
+_MEMORY_EVENT = "timetrial.memory"
+_RAW_MEMORY = frozenset(
+    {"ctypes.dlopen", "ctypes.dlsym", "ctypes.addressof", "ctypes.string_at", "ctypes.cdata", _MEMORY_EVENT}
+)
+_LIMITS = frozenset({"resource.setrlimit", "resource.prlimit"})
 _SOCKETS = frozenset({"socket.__new__", "socket.connect", "socket.bind", "socket.getaddrinfo", "socket.sendto"})
 _FILES = frozenset({"open", "os.listdir", "os.scandir"})
 _CHANGED_FILES = frozenset(
     {
         *("os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate", "os.chmod"),
         *("os.utime", "os.chown", "os.setxattr", "os.removexattr", "shutil.rmtree", "shutil.copyfile", "shutil.move"),
-        "sqlite3.connect",
+        *("sqlite3.connect", "fcntl.ioctl"),
     }
 )
 _OWN_MEMORY = frozenset({"mem", "maps", "smaps", "smaps_rollup", "map_files", "pagemap", "numa_maps"})
 """Of a process, below /proc: by them it reads what it was not given."""
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _OPEN_FILES = Path("/proc/self/fd")
+_PATHS = (type(Path()), type(PurePath()), os.DirEntry)
 _IMPORTER = "<frozen importlib"
 """Looks into every folder on the path, whoever imports what."""
-_LOOKING_LIBRARIES = tuple(f"{os.sep}{name}" for name in ("inspect.py", "traceback.py", "logging/__init__.py"))
+_TERMINAL = ord("T")
+"""The kind of requests to a terminal; the others change what an open file is."""
+_LOOKING_LIBRARIES = tuple(f"{os.sep}{name}" for name in ("inspect.py", "logging/__init__.py"))
 """Modules of Python's library whose functions hand frames to who calls them; what they do with frames themselves, to
-print a traceback or to name a line in a log, is nobody's look."""
+name a line in a log, is nobody's look."""
+_FORMATTING = f"{os.sep}traceback.py"
+_HANDING_OUT = frozenset({"walk_stack", "walk_tb"})
+"""The functions of that module that hand out frames; the others print them."""
+_FILTERING, _FILTERED_CALL = f"{os.sep}_src{os.sep}traceback_util.py", "reraise_with_filtered_traceback"
+"""jax's, which looks at the frames of every exception that passes it, and the one function there that calls others."""
+_SPEAKING = tuple(f"{os.sep}{name}" for name in ("logging/__init__.py", "warnings.py"))
+"""Modules that call an entry's functions to say what happens elsewhere."""
 _CARRIERS = tuple(
     f"{os.sep}{name}"
     for name in ("functools.py", "_src/tree_util.py", "_src/tree.py", "_src/traceback_util.py", "utils/_pytree.py")
 )
 """Modules that call any function for whoever passes it."""
-_TRACEBACK_FILTER, _FILTERED_CALL = f"{os.sep}_src/traceback_util.py", "reraise_with_filtered_traceback"
-"""Where jax looks at the frames of an exception that passes it, to leave its own out of the traceback, and the one
-function there that calls others."""
 
 
 class Watch:
@@ -130,7 +153,8 @@ class Watch:
         self._rooms = tuple(f"{path}{os.sep}" for path in self._packages)
         self._pid = os.getpid()
         self._before = _ProcessState()
-        self._members = list(members([*foundations(), *modules_of(HARNESS_MODULES)]))
+        self._core = tuple(members([*foundations(), *modules_of(HARNESS_MODULES)]))
+        self._members = [*self._core, *members(own_modules())]
         self._parts: list[Member] = []
         self._workload: Mapping[str, Any] = {}
         self._structure: Any = None
@@ -139,12 +163,15 @@ class Watch:
 
     def start(self) -> None:
         """From now on events are heard; there is no way to stop it."""
-        sys.addaudithook(self._hear)
+        sys.addaudithook(_hearing(self, self._busy))
         if sys.version_info < (3, 13):  # which tells of threads itself
             for module, name in ((threading, "_start_new_thread"), (_thread, "start_new_thread")):
                 setattr(module, name, _audited(_THREAD_EVENT, getattr(module, name)))
         for module, name in itertools.product((signal, _signal), _UNTOLD_SIGNALS):
             setattr(module, name, _audited(_SIGNAL_EVENT, getattr(module, name), self._pid))
+        sys.setprofile = _audited(_PROFILE_EVENT, sys.setprofile)
+        for name in ("_cast", "memmove", "memset"):
+            setattr(ctypes, name, _audited(_MEMORY_EVENT, getattr(ctypes, name)))
 
     def report(self, message: str, where: str = "") -> None:
         self.breached = True
@@ -166,44 +193,34 @@ class Watch:
 
     # ---- events ----
 
-    def _hear(self, event: str, args: tuple[Any, ...]) -> None:
-        handler = _HANDLERS.get(event)
-        if handler is None or getattr(self._busy, "now", False):
-            return
-        self._busy.now = True
-        try:
-            frame = sys._getframe(1)
-            outer = frame.f_back
-            handler(self, event, args, outer if outer and frame.f_code is _AUDITED else frame)
-        finally:
-            self._busy.now = False
-
     def _tell(self, message: str, frame: FrameType) -> None:
         self.report(message, f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}")
 
     def _is_entry(self, frame: FrameType) -> bool:
         return frame.f_code.co_filename.startswith(self._own)
 
+    def _is_made(self, frame: FrameType) -> bool:
+        """Whether its code is of no file that was there: made from text, or written by the process. It is whose it is
+        who calls it."""
+        file = frame.f_code.co_filename
+        return not (file.startswith((*self._own, *self._library, *self._rooms)) or "-packages" in file)
+
     def _caller(self, frame: FrameType) -> FrameType | None:
         """The frame itself if it is the entry's, or that of who asked a library to look or to call."""
-        at = frame.f_back if frame.f_code.co_filename.endswith(_LOOKING_LIBRARIES) else frame
-        if at is not None and self._is_filter(at):
-            return None
+        at = _who_looks(frame)
         while at is not None and at.f_code.co_filename.endswith(_CARRIERS):
             at = at.f_back
+        if at is not None and self._is_made(at):
+            return self._beyond_python(at)
         return at if at is not None and self._is_entry(at) else None
-
-    def _is_filter(self, frame: FrameType) -> bool:
-        code = frame.f_code
-        of_jax = code.co_filename.endswith(_TRACEBACK_FILTER) and not self._is_entry(frame)
-        return of_jax and code.co_name != _FILTERED_CALL
 
     def _beyond_python(self, frame: FrameType) -> FrameType | None:
         """The nearest frame outside Python's own library, if it is the entry's."""
         at: FrameType | None = frame
         while at is not None and not self._is_entry(at):
             file = at.f_code.co_filename
-            if not file.startswith(self._library) or ("-packages" in file and not file.endswith(_CARRIERS)):
+            is_python = file.startswith(self._library) and ("-packages" not in file or file.endswith(_CARRIERS))
+            if not is_python and not self._is_made(at):
                 return None
             at = at.f_back
         return at if at is not None and self._is_entry(at) else None
@@ -256,8 +273,19 @@ class Watch:
         if caller := self._beyond_python(frame):
             self._tell("reaches for raw memory through ctypes", caller)
 
+    def _on_limit(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
+        if resource.RLIMIT_CPU in args[:2] and (caller := self._beyond_python(frame)):
+            self._tell("has itself killed by a limit of CPU time", caller)
+
+    def _on_request(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
+        if args[1] >> 8 & 0xFF != _TERMINAL:
+            self._on_file(event, args, frame)
+
     def _on_file(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
-        path = _path(args[0] if args else None, event in _CHANGED_FILES)
+        named = args[0] if args else None
+        if isinstance(named, os.PathLike) and type(named) not in _PATHS:
+            named = self._heard(os.fspath, named)  # runs code of whoever made it
+        path = _path(named, event in _CHANGED_FILES)
         if path is None:
             return
         if frame.f_code.co_filename.startswith(_IMPORTER):
@@ -289,16 +317,67 @@ class Watch:
     def begin(self, loop: TrainingLoop) -> None:
         """Remembers what must stay as it is from here on."""
         self._members += members(modules_of(FRAMEWORK_MODULES[loop.spec.key.framework]))
-        self._members += members(own_modules())
         self._parts = list(_parts_of(loop))
         self._workload = of_workload(loop.workload)
         self._structure = loop.backend.structure(loop.params)
 
-    def inspect(self, loop: TrainingLoop) -> None:
-        """Compares, where the clock is about to stop."""
-        for member in [*self._members, *self._parts]:
+    def look(self) -> None:
+        """Compares what measures, in a millisecond: at moments that nobody can foresee."""
+        self._compare(self._core)
+
+    def _compare(self, members: Iterable[Member]) -> None:
+        for member in members:
             if member.is_changed:
                 self.report(f"replaces {member.label}")
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """While it lasts the clock stands, so that no function of the entry's may run: none that stands in the place of
+        another, none that is called by an object's end, and none in a thread."""
+        self._find_threads()
+        before = sys.getprofile()
+        _set_profile(self._on_call)
+        try:
+            yield
+        finally:
+            _set_profile(before)
+        self._find_threads()
+
+    def _on_call(self, frame: FrameType, event: str, _: object) -> None:
+        if event != "call" or not self._is_entry(frame):
+            return
+        called_by = frame.f_back
+        if called_by is None or not called_by.f_code.co_filename.endswith(_SPEAKING):
+            self._tell(_BESIDE, frame)
+
+    def _find_threads(self) -> None:
+        """Threads of a library's run an entry's functions too."""
+        me = threading.get_ident()
+        for thread, frame in self._unheard(sys._current_frames).items():
+            at = frame if thread != me else None
+            while at is not None and not self._is_entry(at):
+                at = at.f_back
+            if at is not None:
+                self._tell(_BESIDE, at)
+
+    def _unheard(self, function: Callable[[], T]) -> T:
+        self._busy.now = True
+        try:
+            return function()
+        finally:
+            self._busy.now = False
+
+    def _heard(self, function: Callable[[Any], T], value: Any) -> T:
+        """Within a handler: as if there were none."""
+        self._busy.now = False
+        try:
+            return function(value)
+        finally:
+            self._busy.now = True
+
+    def inspect(self, loop: TrainingLoop, structure: Any) -> None:
+        """Compares, where the clock is about to stop; ``structure`` is that of the parameters given back."""
+        self._compare([*self._members, *self._parts])
         for label, owner in _owners(loop).items():
             for name in vars(owner):
                 if inspect.isfunction(getattr(type(owner), name, None)):
@@ -313,14 +392,41 @@ class Watch:
         for name in now.keys() - self._workload.keys():
             if name.endswith(OF_A_CLASS):  # an object's own attributes may be values that it keeps once computed
                 self.report(f"adds {name} to the workload")
-        if loop.backend.structure(loop.params) != self._structure:
+        if structure != self._structure:
             self.report("changes the model: other parameters, or other shapes")
-        self._busy.now = True
+        for message in self._unheard(_ProcessState).beyond(self._before):
+            self.report(message)
+
+
+def _hearing(watch: Watch, busy: threading.local) -> Callable[[str, tuple[Any, ...]], None]:
+    """What hears events, with a table of its own, which nobody can empty."""
+    handlers = dict(_HANDLERS)
+
+    def hear(event: str, args: tuple[Any, ...]) -> None:
+        handler = handlers.get(event)
+        if handler is None or getattr(busy, "now", False):
+            return
+        busy.now = True
         try:
-            for message in _ProcessState().beyond(self._before):
-                self.report(message)
+            frame = sys._getframe(1)
+            outer = frame.f_back
+            handler(watch, event, args, outer if outer and frame.f_code is _AUDITED else frame)
         finally:
-            self._busy.now = False
+            busy.now = False
+
+    return hear
+
+
+def _who_looks(frame: FrameType) -> FrameType | None:
+    """Who is handed a frame by whoever looked at it; None where it is looked at to be printed."""
+    file, name = frame.f_code.co_filename, frame.f_code.co_name
+    filters = file.endswith(_FILTERING) and name != _FILTERED_CALL
+    if filters or (file.endswith(_FORMATTING) and name not in _HANDING_OUT):
+        return None
+    at: FrameType | None = frame.f_back if file.endswith(_LOOKING_LIBRARIES) else frame
+    while at is not None and at.f_code.co_filename.endswith(_FORMATTING):
+        at = at.f_back
+    return at
 
 
 def _audited(event: str, function: Callable[..., Any], *first: Any) -> Callable[..., Any]:
@@ -342,7 +448,8 @@ class _ProcessState:
 
     def __init__(self) -> None:
         self.callbacks = list(gc.callbacks)
-        self.handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
+        # signal.getsignal takes what equals SIG_DFL for that
+        self.handlers = {number: _signal.getsignal(number) for number in signal.valid_signals()}
         self.timers = [signal.getitimer(which)[0] for which in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL)]
         self.timers.append(signal.getitimer(signal.ITIMER_PROF)[0])
         self.hooks = (sys.gettrace(), sys.getprofile(), threading.gettrace(), threading.getprofile())
@@ -354,13 +461,14 @@ class _ProcessState:
             "has a process of its own running beside the clock": bool(self.children - before.children),
             "has set a timer": any(self.timers) and self.timers != before.timers,
             "has set a signal handler": any(
-                handler != before.handlers.get(number) and not _is_of_a_library(handler)
+                handler is not before.handlers.get(number) and not _is_of_a_library(handler)
                 for number, handler in self.handlers.items()
             ),
             "has hooked itself into the garbage collection": any(
-                callback not in before.callbacks and not _is_of_a_library(callback) for callback in self.callbacks
+                not any(callback is known for known in before.callbacks) and not _is_of_a_library(callback)
+                for callback in self.callbacks
             ),
-            "traces other code": self.hooks != before.hooks,
+            "traces other code": any(now is not then for now, then in zip(self.hooks, before.hooks, strict=True)),
         }
         return [message for message, holds in found.items() if holds]
 
@@ -373,8 +481,10 @@ _HANDLERS: Mapping[str, Callable[[Watch, str, tuple[Any, ...], FrameType], None]
     **dict.fromkeys(_THREADS, Watch._on_thread),
     **dict.fromkeys(("os.kill", "os.killpg", "signal.pthread_kill", _SIGNAL_EVENT), Watch._on_kill),
     **dict.fromkeys(_SOCKETS, Watch._on_socket),
-    **dict.fromkeys(("ctypes.dlopen", "ctypes.addressof", "ctypes.string_at", "ctypes.cdata"), Watch._on_raw_memory),
+    **dict.fromkeys(_RAW_MEMORY, Watch._on_raw_memory),
+    **dict.fromkeys(_LIMITS, Watch._on_limit),
     **dict.fromkeys((*_FILES, *_CHANGED_FILES), Watch._on_file),
+    "fcntl.ioctl": Watch._on_request,
     DATA_EVENT: Watch._on_data,
 }
 
@@ -439,10 +549,12 @@ def _path(value: Any, of_open: bool = False) -> Path | None:
         value = _OPEN_FILES / str(value)
         value = value.readlink() if value.is_symlink() else None
     if isinstance(value, bytes):
-        value = os.fsdecode(value)
+        value = os.fsdecode(bytes(value))
     if not isinstance(value, str | os.PathLike):
         return None
-    return Path(os.path.abspath(os.fspath(value)))  # noqa: PTH100 (Path.absolute keeps "..")
+    text = str.__str__(value) if isinstance(value, str) else os.fspath(value)  # without a subclass's own methods
+    path = Path(os.path.abspath(text))  # noqa: PTH100 (Path.absolute keeps "..")
+    return path.resolve() if path.parts[1:2] == ("proc",) else path  # where root and cwd lead anywhere
 
 
 def _is_writing(args: tuple[Any, ...]) -> bool:
