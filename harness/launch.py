@@ -31,6 +31,7 @@ from harness.declarations import FRAMEWORKS, Framework
 from harness.errors import UsageError
 from harness.frameworks import set_thread_environment
 from harness.machine import descendants, whole_cores
+from harness.messages import Receiver
 from harness.running import RunningTrial, make_record, receive
 from harness.task import TrialTask
 from harness.verdict import Accounts
@@ -206,11 +207,11 @@ def _start(context: Any, task: TrialTask, digest: str, slot: Slot, logs: Path) -
     process, receiver = _start_process(context, main, task, slot, log)
     now = time.monotonic()
     started_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    version = task.checkpoint.version() if task.checkpoint else None
-    accounts = Accounts(process.pid)
-    return RunningTrial(
-        task, digest, process, receiver, slot, log, started_at, now, now, version=version, accounts=accounts
-    )
+    trial = RunningTrial(task, digest, process, receiver, slot, log, started_at, now, now)
+    trial.version = task.checkpoint.version() if task.checkpoint else None
+    trial.accounts = Accounts(process.pid)
+    trial.may_resume = trial.version is not None
+    return trial
 
 
 def _start_process(
@@ -234,6 +235,7 @@ def _start_verification(context: Any, trial: RunningTrial) -> None:
     """Goes on with a clean process in the place of the trial's own, on its cores and its GPU."""
     trial.verifies, trial.phase, trial.last_sign = True, "verify", time.monotonic()
     trial.process, trial.connection = _start_process(context, verify, trial.task, trial.slot, trial.log)
+    trial.receiver = Receiver()
 
 
 def _remove_folders(trial: RunningTrial) -> None:

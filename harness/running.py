@@ -12,7 +12,9 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from harness.claim import CLAIM_FILE, Values, save_claim
 from harness.machine import machine_facts
+from harness.messages import ForgedMessageError, Receiver
 from harness.task import TrialTask
 from harness.verdict import Accounts, Verification, verdict
 from harness.worker import TRACEBACK_LINES, Slot
@@ -22,12 +24,15 @@ CLOCK_TOLERANCE, CLOCK_SLACK_SEC = 0.005, 2.0
 """By how much of the time, and by how many seconds more, a trial's clock may differ from its parent's, which reads its
 own when it finds the time to take a message."""
 
+FORGED = "sends messages to the command in the harness's name"
+
 
 @dataclasses.dataclass
 class RunningTrial:
     """A trial in flight, as the parent sees it. ``version`` is that of its checkpoint when its process was started, and
     ``deaths`` counts processes of it that were killed before they got further than that; one that is ``excused`` was
-    killed on purpose. ``first_sign`` is the time here and the trial's own when it gave its first sign of life."""
+    killed on purpose. One that ``may_resume`` has a checkpoint, and has not said yet that it goes on from there.
+    ``first_sign`` is the time here and the trial's own when it gave its first sign of life."""
 
     task: TrialTask
     digest: str
@@ -56,13 +61,21 @@ class RunningTrial:
     breaches: list[str] = dataclasses.field(default_factory=list)
     verification: Verification | None = None
     verifies: bool = False
+    receiver: Receiver = dataclasses.field(default_factory=Receiver)
+    may_resume: bool = False
 
 
 def receive(trial: RunningTrial) -> None:
     """Takes the messages that are there."""
     with contextlib.suppress(EOFError, OSError):
         while trial.connection.poll():
-            kind, payload = trial.connection.recv()
+            try:
+                kind, payload = trial.receiver.receive(trial.connection)
+            except ForgedMessageError:
+                _report(trial, FORGED)
+                continue
+            if trial.finished is not None and not trial.verifies:
+                continue  # the harness in the process has said its last word
             trial.last_sign = time.monotonic()
             if kind == "progress":
                 trial.first_sign = trial.first_sign or (trial.last_sign, payload["elapsed"])
@@ -72,6 +85,10 @@ def receive(trial: RunningTrial) -> None:
             elif kind == "evaluation":
                 trial.evaluations.append(payload)
             elif kind == "resumed":
+                if not trial.may_resume:
+                    _report(trial, FORGED)
+                    continue
+                trial.may_resume = False
                 trial.first_sign = None  # its clock goes on from another process's
                 trial.evaluations = list(payload["evaluations"])
                 trial.accounts.resumed(payload["segments"])
@@ -83,13 +100,28 @@ def receive(trial: RunningTrial) -> None:
                 trial.watched = {"parent_sec": trial.last_sign - here, "child_sec": payload["wall_sec"] - there}
                 trial.accounts.enter("ended")
             elif kind == "unkept":
-                trial.verification = Verification(failed=payload["text"])
+                trial.verification = _kept_here(trial, payload)
             elif kind == "breach":
                 trial.breaches.append(payload["text"])
             elif kind in _VERIFICATIONS and trial.verifies:
                 trial.verification = _VERIFICATIONS[kind](payload)
             elif kind == "failed":
                 trial.failed = payload
+
+
+def _report(trial: RunningTrial, breach: str) -> None:
+    if breach not in trial.breaches:
+        trial.breaches.append(breach)
+
+
+def _kept_here(trial: RunningTrial, payload: Mapping[str, Any]) -> Verification | None:
+    """The claim is written here where the process could not: an entry may have used up what that takes."""
+    assert trial.task.claim is not None
+    try:
+        save_claim(trial.task.claim / CLAIM_FILE, Values(payload["parameters"], payload["statistics"]))
+    except OSError as error:
+        return Verification(failed=f"they could not be kept: {error.strerror or error}")
+    return None
 
 
 _VERIFICATIONS: Mapping[str, Callable[[Any], Verification]] = {

@@ -20,6 +20,8 @@ from results.record import STEPS, WALL, StopReason, TrialSpec
 
 TRAINING_PHASES = ("initialise", "train")
 """What a trial's process says it is doing while its clock runs, and while it sends messages."""
+LOG_SHARE, LOG_SLACK_SEC = 0.1, 10.0
+"""Of the time on the clock, and seconds more: so much may messages, and looking after the entry, take off it."""
 TIME_SHARE, TIME_SLACK_SEC = 0.05, 3.0
 """By how much more than the trial's own clock says its training may take by the parent's; the parent reads its clock
 when it finds the time to take a message."""
@@ -79,7 +81,9 @@ class Accounts:
 
     def claimed_sec(self, segments: Mapping[str, float]) -> float:
         """What the trial's own clock says of the same phases."""
-        return sum(segments.get(name, 0.0) - self.claimed_before.get(name, 0.0) for name in (*TIMED, "log"))
+        spent = {name: segments.get(name, 0.0) - self.claimed_before.get(name, 0.0) for name in (*TIMED, "log")}
+        timed = sum(spent[name] for name in TIMED)
+        return timed + min(spent["log"], LOG_SHARE * timed + LOG_SLACK_SEC)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,12 +13,12 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from harness.accelerators import VISIBLE
+from harness.messages import close_other_pipes, sender
 from results.record import StopReason
 
 TRACEBACK_LINES = 30
@@ -38,10 +38,8 @@ def main(task: Any, connection: Connection, slot: Slot, log: Path) -> None:
     """Entry point of the process; sends messages ``(kind, payload)`` and at the end ``finished`` or ``failed``."""
     take_place(slot, log)
     forget_arguments()
-
-    def send(kind: str, payload: Mapping[str, Any]) -> None:
-        connection.send((kind, dict(payload)))
-
+    close_other_pipes(connection)
+    send = sender(connection)
     try:
         from harness.isolation import enter
         from harness.resume import StartOverError
@@ -65,16 +63,17 @@ def main(task: Any, connection: Connection, slot: Slot, log: Path) -> None:
 def verify(task: Any, connection: Connection, slot: Slot, log: Path) -> None:
     """Entry point of a process that verifies a trial's claim; sends ``verified``, ``refused`` or ``failed``."""
     take_place(slot, log)
+    send = sender(connection)
     try:
         from harness.claim import ClaimError
         from harness.claim import verify as verify_claim
 
         try:
-            connection.send(("verified", dataclasses.asdict(verify_claim(task))))
+            send("verified", dataclasses.asdict(verify_claim(task)))
         except ClaimError as error:
-            connection.send(("refused", {"text": str(error)}))
+            send("refused", {"text": str(error)})
     except BaseException as error:
-        connection.send(("failed", {"text": f"{type(error).__name__}: {error}"}))
+        send("failed", {"text": f"{type(error).__name__}: {error}"})
     connection.close()
 
 
