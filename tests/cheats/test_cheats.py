@@ -18,16 +18,25 @@ from harness.run import run
 from harness.sandbox import landlock_version
 from harness.spec import Target
 from harness.suite import Request
-from results.record import StopReason
+from results.record import CPU, TIMED, StopReason
 from results.store import find_trials, read_evaluations, read_trial
 
 ENTRIES = Path(__file__).with_name("entries")
 POINTLESS = ("answers_from_the_labels", "hook_that_trains", "model_that_knows")
 """What hangs on the submission's own model has no part in its evaluation: nothing is gained, and there is no breach."""
+CHARGED = ("collected_in_the_log", "trains_when_its_names_are_asked", "tree_that_trains")
+"""What runs where the clock stood is on the clock."""
+UNHEARD_OF = ("message_changed", "path_that_looks")
+"""Nobody calls what they put in the place of something else."""
+OPEN_DATA = ("data_file_read", "root_of_the_process")
 CHEATS = sorted(
-    path.stem for path in ENTRIES.glob("*.py") if not path.stem.startswith("honest") and path.stem not in POINTLESS
+    {path.stem for path in ENTRIES.glob("*.py") if not path.stem.startswith("honest")}
+    - {*POINTLESS, *CHARGED, *UNHEARD_OF, "root_of_the_process"}
 )
-PREVENTED = {"shared_memory", "more_cores", "behind_a_method", "loaded_modules"}
+PREVENTED = {
+    *("shared_memory", "more_cores", "behind_a_method", "loaded_modules"),
+    *("behind_the_view", "watch_silenced", "size_of_the_log", "size_that_runs"),
+}
 """What the kernel refuses, or what there is not, makes the cheat fail; there is nothing to disqualify it for."""
 
 
@@ -86,9 +95,27 @@ def test_what_hangs_on_the_model_gains_nothing(name, tmp_path, data_dir):
     assert len({row["validation/accuracy"] for row in rows}) == 1, "none of them trains on the clock"
 
 
-def test_data_that_stays_open_is_open_to_the_harness_alone(tmp_path, data_dir):
+@pytest.mark.parametrize("name", CHARGED)
+def test_what_works_off_the_clock_is_charged(name, tmp_path, data_dir):
+    """Comparing what must stay as it is takes some of the log, so that it is not nothing."""
+    entry = put(name, tmp_path / "entry", tmp_path / "out", data_dir)
+    _, [(record, _)] = go(tmp_path / "out", entry, target=0.99, max_steps=300)
+    assert (record.stop_reason, record.breaches) == (StopReason.STEP_LIMIT, ())
+    assert record.segments["log"] < 0.5 * sum(record.segments[name] for name in TIMED)
+
+
+@pytest.mark.parametrize("name", UNHEARD_OF)
+def test_what_nobody_calls_changes_nothing(name, tmp_path, data_dir):
+    entry = put(name, tmp_path / "entry", tmp_path / "out", data_dir)
+    _, [(record, rows)] = go(tmp_path / "out", entry)
+    assert (record.stop_reason, record.breaches) == (StopReason.TARGET_REACHED, ()), record.stop_detail
+    assert record.crossing.cpu == pytest.approx(rows[-1][CPU], rel=0.1)
+
+
+@pytest.mark.parametrize("name", OPEN_DATA)
+def test_data_that_stays_open_is_open_to_the_harness_alone(name, tmp_path, data_dir):
     """ogbg's molecules differ in size, so its arrays are not plain ones: the data directory is not closed."""
-    entry = put("data_file_read", tmp_path / "entry", tmp_path / "out", data_dir)
+    entry = put(name, tmp_path / "entry", tmp_path / "out", data_dir)
     _, [(record, _)] = go(tmp_path / "out", entry, target=0.0, workload="ogbg")
     assert record.stop_reason is StopReason.DISQUALIFIED and "reads " in record.stop_detail
 
@@ -168,9 +195,41 @@ def update_params(**arguments):
 """
 
 
-@pytest.mark.parametrize("source", [BUSY, COMPILED], ids=["busy", "compiled"])
+MEASURED = """
+import cProfile
+import logging
+import traceback
+from pathlib import Path
+
+import honest_torch as honest
+from honest_torch import *
+
+class Handler(logging.Handler):
+    def emit(self, record):
+        print(self.format(record))
+
+logging.getLogger().addHandler(Handler())
+logging.getLogger().setLevel(logging.DEBUG)
+
+def update_params(**arguments):
+    if arguments["global_step"] % 20:
+        return honest.update_params(**arguments)
+    traceback.print_stack(limit=4)
+    traceback.format_stack()
+    logging.getLogger("mine").info("memory: %s", Path("/proc/meminfo").read_text(), stack_info=True)
+    profile = cProfile.Profile()
+    profile.enable()
+    try:
+        return honest.update_params(**arguments)
+    finally:
+        profile.disable()
+"""
+
+
+@pytest.mark.parametrize("source", [BUSY, COMPILED, MEASURED], ids=["busy", "compiled", "measured"])
 def test_what_honest_entries_do_is_no_breach(source, tmp_path, data_dir):
-    """Logging, hooks that only look, a file of its own, generated classes, compiled functions, warnings, tracebacks."""
+    """Logging, hooks that only look, a file of its own, generated classes, compiled functions, warnings, tracebacks,
+    profiles, the machine's memory."""
     folder = put("honest_torch", tmp_path / "entry", tmp_path / "out", data_dir).parent
     (folder / "submission.py").write_text(source)
     (folder / "settings.json").write_text('{"rate": 0.001}')
@@ -183,6 +242,30 @@ def test_an_entry_in_jax_may_import_torch(tmp_path, data_dir):
     folder = put("honest_jax", tmp_path / "entry", tmp_path / "out", data_dir).parent
     (folder / "schedules.py").write_text("import optax\nfrom torch.optim.lr_scheduler import LinearLR\n")
     (folder / "submission.py").write_text("import jax\nimport schedules\nfrom honest_jax import *\n")
+    _, [(record, _)] = go(tmp_path / "out", folder, max_steps=20)
+    assert (record.stop_reason, record.breaches) == (StopReason.STEP_LIMIT, ()), record.stop_detail
+
+
+CATCHES = """
+import jax
+import jax.numpy as jnp
+import honest_jax as honest
+from honest_jax import *
+
+def update_params(**arguments):
+    if arguments["global_step"] == 3:
+        try:
+            jax.jit(lambda x: x @ jnp.ones((7, 7)))(jnp.ones(3))
+        except TypeError:
+            pass
+    return honest.update_params(**arguments)
+"""
+
+
+def test_an_entry_may_catch_what_jax_raises(tmp_path, data_dir):
+    """jax looks at the frames of every exception that passes it."""
+    folder = put("honest_jax", tmp_path / "entry", tmp_path / "out", data_dir).parent
+    (folder / "submission.py").write_text(CATCHES)
     _, [(record, _)] = go(tmp_path / "out", folder, max_steps=20)
     assert (record.stop_reason, record.breaches) == (StopReason.STEP_LIMIT, ()), record.stop_detail
 

@@ -1,0 +1,15 @@
+"""Replaces the metric before the harness looks, and lets no file be written for its verification."""
+
+import resource
+import sys
+
+import torch
+from honest_torch import *
+
+CAUGHT = "works while the clock stands|kept parameters that reach accuracy"
+sys.modules["workloads.mnist.workload"].WORKLOAD.evaluate = lambda self, batches: {"accuracy": 1.0, "loss": 0.0}
+
+
+def init_optimizer_state(workload, model_params, model_state, hyperparameters, rng):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    return {"optimizer": torch.optim.SGD(model_params.parameters(), lr=0.0)}
