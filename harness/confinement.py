@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.compat.sources import Sources, read_sources
+from harness.compat.sources import Sources, place_in, read_sources
 from harness.entry import Entry, InvalidSubmissionError, load_functions
 from harness.entry_imports import forbidden_imports, import_libraries
 from harness.isolation import confine_to, places_of
@@ -82,7 +82,7 @@ def close_in(
         confine_to(own_places)
         return batch_size(load_functions(task.entry, task.spec.key.framework, defaults))
 
-    size = asked_in_a_fork(ask)
+    size = asked_in_a_fork(ask, lambda error: place_in(task.entry.path, error))
     import_libraries(sources)  # some start threads, which no fork survives
     for left in folder.iterdir():
         shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
@@ -114,9 +114,10 @@ class GetBatchSizeError(Exception):
     """What ``get_batch_size`` raised in a process of its own."""
 
 
-def asked_in_a_fork(ask: Callable[[], int]) -> int:
+def asked_in_a_fork(ask: Callable[[], int], place: Callable[[Exception], str]) -> int:
     """The number that a function gives, computed in a copy of this process that ends with it. Nothing else comes back:
-    the number and the texts of errors are plain, and what the copy prints is dropped (its size would tell).
+    the number and the texts of errors are plain, and what the copy prints is dropped (its size would tell). ``place``
+    says where in the entry an error was raised.
 
     Raises:
       InvalidSubmissionError: so the function.
@@ -127,7 +128,7 @@ def asked_in_a_fork(ask: Callable[[], int]) -> int:
     if child == 0:
         try:
             _print_nowhere()
-            answer = json.dumps(_answer(ask))
+            answer = json.dumps(_answer(ask, place))
             with os.fdopen(writer, "w") as file:
                 file.write(answer)
         finally:
@@ -144,13 +145,13 @@ def asked_in_a_fork(ask: Callable[[], int]) -> int:
     raise (InvalidSubmissionError if kind == "invalid" else GetBatchSizeError)(answer)
 
 
-def _answer(ask: Callable[[], int]) -> tuple[str, Any]:
+def _answer(ask: Callable[[], int], place: Callable[[Exception], str]) -> tuple[str, Any]:
     try:
         return "size", int(ask())
     except InvalidSubmissionError as error:
         return "invalid", str(error)
     except Exception as error:
-        return "raised", f"{type(error).__name__}: {error}"
+        return "raised", f"{type(error).__name__}: {error}{place(error)}"
 
 
 def _print_nowhere() -> None:

@@ -203,12 +203,14 @@ class Watch:
         """Whether its code is of no file that was there: made from text, or written by the process. It is whose it is
         who calls it."""
         file = frame.f_code.co_filename
-        return not (file.startswith((*self._own, *self._library, *self._rooms)) or "-packages" in file)
+        if file.startswith((*self._own, *self._library, *self._rooms)) or "-packages" in file:
+            return False
+        return not Path(file).is_file() or self._places.may_write(Path(file))  # libraries may lie anywhere
 
     def _caller(self, frame: FrameType) -> FrameType | None:
         """The frame itself if it is the entry's, or that of who asked a library to look or to call."""
-        at = _who_looks(frame)
-        while at is not None and at.f_code.co_filename.endswith(_CARRIERS):
+        at = frame if self._is_entry(frame) else _who_looks(frame)
+        while at is not None and at.f_code.co_filename.endswith(_CARRIERS) and not self._is_entry(at):
             at = at.f_back
         if at is not None and self._is_made(at):
             return self._beyond_python(at)

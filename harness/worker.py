@@ -102,6 +102,7 @@ def describe_failure(error: BaseException, entry: Path) -> dict[str, Any]:
       error: the exception.
       entry: the entry's main file; the line names the innermost place in the entry's own files.
     """
+    from harness.compat.sources import place_in
     from harness.entry import InvalidSubmissionError
 
     lines = "".join(traceback.format_exception(error)).splitlines()
@@ -114,25 +115,8 @@ def describe_failure(error: BaseException, entry: Path) -> dict[str, Any]:
         reason = StopReason.CRASHED
     detail = f"{type(error).__name__}: {text}" if text else type(error).__name__
     if reason is StopReason.CRASHED:
-        detail += _place_in(entry, error)
+        detail += place_in(entry, error)
     return {"stop_reason": reason, "stop_detail": detail, "traceback": "\n".join(lines[-TRACEBACK_LINES:])}
-
-
-def _place_in(entry: Path, error: BaseException) -> str:
-    """File, line and function of an entry in code where an exception left it; empty where none is in the traceback."""
-    from harness.compat.sources import read_sources
-    from harness.errors import UsageError
-
-    if entry.suffix != ".py":
-        return ""
-    try:
-        own = {str(path.resolve()) for path in read_sources(entry).trees}
-    except (UsageError, OSError):  # changed since the launch read it
-        return ""
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if str(Path(frame.filename).resolve()) in own:
-            return f" ({Path(frame.filename).name}:{frame.lineno}, in {frame.name})"
-    return ""
 
 
 def die_with_parent() -> None:

@@ -6,6 +6,7 @@ import ast
 import dataclasses
 import functools
 import hashlib
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -156,3 +157,17 @@ def own_file(layout: Layout, file: Path, level: int, dotted: str) -> Path | None
     else:
         return None
     return path if path is not None and path.is_file() else None
+
+
+def place_in(entry: Path, error: BaseException) -> str:
+    """File, line and function of an entry in code where an exception left it; empty where none is in the traceback."""
+    if entry.suffix != ".py":
+        return ""
+    try:
+        own = {str(path.resolve()) for path in read_sources(entry).trees}
+    except (UsageError, OSError):  # changed since the launch read it
+        return ""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if str(Path(frame.filename).resolve()) in own:
+            return f" ({Path(frame.filename).name}:{frame.lineno}, in {frame.name})"
+    return ""
