@@ -3,7 +3,7 @@
 import torch
 from honest_torch import *
 
-CAUGHT = "AttributeError: '_Shown' object has no attribute '__self__'"
+CAUGHT = "AttributeError: 'Shown' object has no attribute '__self__'"
 
 
 def init_optimizer_state(workload, model_params, model_state, hyperparameters, rng):
