@@ -154,7 +154,8 @@ class Watch:
         self._pid = os.getpid()
         self._before = _ProcessState()
         self._core = tuple(members([*foundations(), *modules_of(HARNESS_MODULES)]))
-        self._members = [*self._core, *members(own_modules())]
+        self._known = own_modules()
+        self._members = [*self._core, *members(self._known)]
         self._parts: list[Member] = []
         self._workload: Mapping[str, Any] = {}
         self._structure: Any = None
@@ -319,6 +320,7 @@ class Watch:
     def begin(self, loop: TrainingLoop) -> None:
         """Remembers what must stay as it is from here on."""
         self._members += members(modules_of(FRAMEWORK_MODULES[loop.spec.key.framework]))
+        self._members += members(module for module in own_modules() if module not in self._known)
         self._parts = list(_parts_of(loop))
         self._workload = of_workload(loop.workload)
         self._structure = loop.backend.structure(loop.params)
