@@ -422,15 +422,15 @@ def _hearing(watch: Watch, busy: threading.local) -> Callable[[str, tuple[Any, .
 
 
 def _who_looks(frame: FrameType) -> FrameType | None:
-    """Who is handed a frame by whoever looked at it; None where it is looked at to be printed."""
-    file, name = frame.f_code.co_filename, frame.f_code.co_name
-    filters = file.endswith(_FILTERING) and name != _FILTERED_CALL
-    if filters or (file.endswith(_FORMATTING) and name not in _HANDING_OUT):
+    """Who is handed a frame by whoever looked at it; None where it is looked at to be printed or filtered."""
+    code = frame.f_code
+    if code.co_filename.endswith(_FORMATTING) and code.co_name not in _HANDING_OUT:
         return None
-    at: FrameType | None = frame.f_back if file.endswith(_LOOKING_LIBRARIES) else frame
+    at: FrameType | None = frame.f_back if code.co_filename.endswith(_LOOKING_LIBRARIES) else frame
     while at is not None and at.f_code.co_filename.endswith(_FORMATTING):
         at = at.f_back
-    return at
+    filters = at is not None and at.f_code.co_filename.endswith(_FILTERING) and at.f_code.co_name != _FILTERED_CALL
+    return None if filters else at
 
 
 def _audited(event: str, function: Callable[..., Any], *first: Any) -> Callable[..., Any]:

@@ -5,7 +5,7 @@ import logging
 import honest_torch as honest
 from honest_torch import *
 
-CAUGHT = "looks at the frames of other code.*replaces submission_time of the clock"
+CAUGHT = "looks at the frames of other code"
 
 
 def update_params(**arguments):

@@ -5,7 +5,7 @@ import sys
 import honest_jax as honest
 from honest_jax import *
 
-CAUGHT = r"replaces workloads\.mnist\.model_jax\.apply"
+CAUGHT = r"replaces workloads\.\w+\.model_jax\.apply"
 
 
 def update_params(**arguments):

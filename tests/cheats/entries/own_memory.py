@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from honest_torch import *
 
-CAUGHT = "reads /proc/self/maps"
+CAUGHT = r"reads /proc/\d+/maps"
 
 
 def init_optimizer_state(workload, model_params, model_state, hyperparameters, rng):
