@@ -1,5 +1,6 @@
 """Trials whose processes are killed, frozen and starved at random end as undisturbed ones do."""
 
+import contextlib
 import dataclasses
 import os
 from pathlib import Path
@@ -42,15 +43,29 @@ def test_chaos_changes_no_record(tmp_path, write_entry, quiet):
     assert not (tmp_path / "out" / ".timetrial" / "checkpoints").exists()
 
 
-KILLS_ITSELF = {
-    "optimizer.step()": "optimizer.step()\n    import signal\n    if global_step == 350: signal.raise_signal(9)"
-}
+STANDS_STILL = {"optimizer.step()": "optimizer.step()\n    import time\n    if global_step == 350: time.sleep(600)"}
 
 
-def test_an_entry_that_kills_itself_is_not_started_for_ever(tmp_path, write_entry, quiet):
-    entry = str(write_entry("adam", replace=KILLS_ITSELF))
+@contextlib.contextmanager
+def killing_after_an_evaluation(inner):
+    """Kills a trial whenever it has told of an evaluation, as a system short of memory does."""
+
+    class Killing:
+        finished = inner.finished
+
+        def update(self, running, waiting):
+            for trial in running:
+                if trial.evaluations and trial.process.is_alive():
+                    trial.process.kill()
+
+    yield Killing()
+
+
+def test_a_trial_that_is_killed_at_one_place_is_not_started_for_ever(tmp_path, write_entry, quiet):
+    entry = str(write_entry("adam", replace=STANDS_STILL))
     request = Request(("mnist",), ((entry, None),), "self_tuning", 1, 1, max_steps=600)
-    summary = run(request, tmp_path / "out", checkpoint_every=0.0, console=quiet)
+    options = {"checkpoint_every": 0.0, "console": quiet, "watched_by": killing_after_an_evaluation}
+    summary = run(request, tmp_path / "out", **options)
     (folder,) = find_trials(tmp_path / "out")
     found = read_trial(folder)
     assert summary.failed == 1 and found.stop_reason is StopReason.KILLED

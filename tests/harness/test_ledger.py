@@ -90,7 +90,7 @@ def test_a_clock_that_differs_from_the_commands_is_noted(tmp_path, write_entry):
     _update = update_params
 
     def update_params(**arguments):
-        if arguments["global_step"] == 2:
+        if arguments["global_step"] == 0:
             time.sleep(3)
         return _update(**arguments)
     """

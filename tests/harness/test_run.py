@@ -98,7 +98,7 @@ def test_reissuing_runs_what_is_missing_and_nothing_else(tmp_path, write_entry):
 CRASH = {
     "optimizer.step()": "optimizer.step()\n    if global_step == 7: raise RuntimeError('the matrix is not square')"
 }
-KILL = {"optimizer.step()": "optimizer.step()\n    import signal\n    signal.raise_signal(signal.SIGSEGV)"}
+KILL = {"optimizer.step()": "optimizer.step()\n    import faulthandler\n    faulthandler._sigsegv()"}
 HANG = {"optimizer.step()": "optimizer.step()\n    import time\n    if global_step == 7: time.sleep(600)"}
 HOARD = {"optimizer.step()": "optimizer.step()\n    globals().setdefault('x', []).append(torch.ones(2**24))"}
 NAN = {
