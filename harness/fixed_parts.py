@@ -29,6 +29,8 @@ HARNESS_MODULES = (
     "harness.entry",
     "harness.claim",
     "harness.watch",
+    "harness.callers",
+    "harness.process_state",
 )
 FRAMEWORK_MODULES: Mapping[str, tuple[str, ...]] = {
     # torch._dynamo, which an optimizer imports when it is made, replaces torch.manual_seed: it must be there before.

@@ -13,7 +13,6 @@ import _thread
 import contextlib
 import ctypes
 import dataclasses
-import gc
 import inspect
 import itertools
 import os
@@ -21,13 +20,13 @@ import resource
 import signal
 import socket
 import sys
-import sysconfig
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePath
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from harness.callers import IMPORTER, SPEAKING, Callers
 from harness.data_events import DATA_EVENT
 from harness.entry_imports import is_allowed_import, module_of
 from harness.fixed_parts import (
@@ -43,7 +42,7 @@ from harness.fixed_parts import (
     own_modules,
 )
 from harness.isolation import Places
-from harness.machine import descendants
+from harness.process_state import ProcessState
 from harness.spec import Framework
 
 if TYPE_CHECKING:
@@ -112,25 +111,8 @@ _OWN_MEMORY = frozenset({"mem", "maps", "smaps", "smaps_rollup", "map_files", "p
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _OPEN_FILES = Path("/proc/self/fd")
 _PATHS = (type(Path()), type(PurePath()), os.DirEntry)
-_IMPORTER = "<frozen importlib"
-"""Looks into every folder on the path, whoever imports what."""
 _TERMINAL = ord("T")
 """The kind of requests to a terminal; the others change what an open file is."""
-_LOOKING_LIBRARIES = tuple(f"{os.sep}{name}" for name in ("inspect.py", "logging/__init__.py"))
-"""Modules of Python's library whose functions hand frames to who calls them; what they do with frames themselves, to
-name a line in a log, is nobody's look."""
-_FORMATTING = f"{os.sep}traceback.py"
-_HANDING_OUT = frozenset({"walk_stack", "walk_tb"})
-"""The functions of that module that hand out frames; the others print them."""
-_FILTERING, _FILTERED_CALL = f"{os.sep}_src{os.sep}traceback_util.py", "reraise_with_filtered_traceback"
-"""jax's, which looks at the frames of every exception that passes it, and the one function there that calls others."""
-_SPEAKING = tuple(f"{os.sep}{name}" for name in ("logging/__init__.py", "warnings.py"))
-"""Modules that call an entry's functions to say what happens elsewhere."""
-_CARRIERS = tuple(
-    f"{os.sep}{name}"
-    for name in ("functools.py", "_src/tree_util.py", "_src/tree.py", "_src/traceback_util.py", "utils/_pytree.py")
-)
-"""Modules that call any function for whoever passes it."""
 
 
 class Watch:
@@ -144,15 +126,13 @@ class Watch:
     """
 
     def __init__(self, own: Iterable[Path], places: Places, report: Report, framework: Framework) -> None:
-        self._own = tuple(f"{path}{os.sep}" if path.is_dir() else str(path) for path in own)
+        self._packages = _room_folders()
+        self._callers = Callers(own, self._packages, places.may_write)
         self._places, self._report = places, report
         self._told: set[str] = set()
         self._busy = threading.local()
-        self._library = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), "<frozen"})
-        self._packages = _room_folders()
-        self._rooms = tuple(f"{path}{os.sep}" for path in self._packages)
         self._pid = os.getpid()
-        self._before = _ProcessState()
+        self._before = ProcessState()
         self._core = tuple(members([*foundations(), *modules_of(HARNESS_MODULES)]))
         self._known = own_modules()
         self._members = [*self._core, *members(self._known)]
@@ -184,7 +164,7 @@ class Watch:
         """As done by the entry's code that is running now."""
         self._busy.now = True
         try:
-            caller = self._beyond_libraries(sys._getframe(2))
+            caller = self._callers.beyond_libraries(sys._getframe(2))
         finally:
             self._busy.now = False
         if caller:
@@ -197,87 +177,46 @@ class Watch:
     def _tell(self, message: str, frame: FrameType) -> None:
         self.report(message, f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}")
 
-    def _is_entry(self, frame: FrameType) -> bool:
-        return frame.f_code.co_filename.startswith(self._own)
-
-    def _is_made(self, frame: FrameType) -> bool:
-        """Whether its code is of no file that was there: made from text, or written by the process. It is whose it is
-        who calls it."""
-        file = frame.f_code.co_filename
-        if file.startswith((*self._own, *self._library, *self._rooms)) or "-packages" in file:
-            return False
-        return not Path(file).is_file() or self._places.may_write(Path(file))  # libraries may lie anywhere
-
-    def _caller(self, frame: FrameType) -> FrameType | None:
-        """The frame itself if it is the entry's, or that of who asked a library to look or to call."""
-        at = frame if self._is_entry(frame) else _who_looks(frame)
-        while at is not None and at.f_code.co_filename.endswith(_CARRIERS) and not self._is_entry(at):
-            at = at.f_back
-        if at is not None and self._is_made(at):
-            return self._beyond_python(at)
-        return at if at is not None and self._is_entry(at) else None
-
-    def _beyond_python(self, frame: FrameType) -> FrameType | None:
-        """The nearest frame outside Python's own library, if it is the entry's."""
-        at: FrameType | None = frame
-        while at is not None and not self._is_entry(at):
-            file = at.f_code.co_filename
-            is_python = file.startswith(self._library) and ("-packages" not in file or file.endswith(_CARRIERS))
-            if not is_python and not self._is_made(at):
-                return None
-            at = at.f_back
-        return at if at is not None and self._is_entry(at) else None
-
-    def _beyond_libraries(self, frame: FrameType) -> FrameType | None:
-        """The nearest frame of timetrial or the entry, if it is the entry's. What a library does when it is imported
-        (torch reads which files are mapped into memory) is nobody's doing."""
-        at: FrameType | None = frame
-        while at is not None:
-            if self._is_entry(at):
-                return at
-            if at.f_code.co_filename.startswith((*self._rooms, _IMPORTER)):
-                return None
-            at = at.f_back
-        return None
-
     def _on_look(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
-        if caller := self._caller(frame):
+        if caller := self._callers.looking(frame):
             self._tell(_BY_THE_CALLER[event], caller)
 
     def _on_attribute(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
-        if args[1] in _FRAMES and (caller := self._caller(frame)):
+        if args[1] in _FRAMES and (caller := self._callers.looking(frame)):
             self._tell(_BY_THE_CALLER["sys._getframe"], caller)
 
     def _on_set_attribute(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
         owner = getattr(args[0], "__module__", None) or type(args[0]).__module__
-        if str(owner).partition(".")[0] in ("harness", "workloads", "results") and (caller := self._caller(frame)):
+        if str(owner).partition(".")[0] in ("harness", "workloads", "results") and (
+            caller := self._callers.looking(frame)
+        ):
             self._tell(f"changes {args[1]} of an object of {owner}", caller)
 
     def _on_process(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
-        if caller := self._beyond_python(frame):
+        if caller := self._callers.beyond_python(frame):
             self._tell("starts a process", caller)
 
     def _on_thread(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
-        if caller := self._beyond_python(frame):
+        if caller := self._callers.beyond_python(frame):
             self._tell("starts a thread", caller)
 
     def _on_kill(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
-        if caller := self._beyond_python(frame):
+        if caller := self._callers.beyond_python(frame):
             whom = "itself" if args[0] == self._pid else f"process {args[0]}"
             self._tell(f"sends a signal to {whom}", caller)
 
     def _on_socket(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
         if event == "socket.__new__" and args[1] == socket.AF_UNIX:
             return
-        if caller := self._beyond_python(frame):
+        if caller := self._callers.beyond_python(frame):
             self._tell("opens a network connection", caller)
 
     def _on_raw_memory(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
-        if caller := self._beyond_python(frame):
+        if caller := self._callers.beyond_python(frame):
             self._tell("reaches for raw memory through ctypes", caller)
 
     def _on_limit(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
-        if resource.RLIMIT_CPU in args[:2] and (caller := self._beyond_python(frame)):
+        if resource.RLIMIT_CPU in args[:2] and (caller := self._callers.beyond_python(frame)):
             self._tell("has itself killed by a limit of CPU time", caller)
 
     def _on_request(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
@@ -291,7 +230,7 @@ class Watch:
         path = _path(named, event in _CHANGED_FILES)
         if path is None:
             return
-        if frame.f_code.co_filename.startswith(_IMPORTER):
+        if frame.f_code.co_filename.startswith(IMPORTER):
             self._on_import(event, path, frame)
             return
         writes = event in _CHANGED_FILES or (event == "open" and _is_writing(args))
@@ -299,21 +238,18 @@ class Watch:
         may = self._places.may_write if writes else self._places.may_read if event == "open" else self._places.may_list
         of_memory = path.parts[1:2] == ("proc",) and not _OWN_MEMORY.isdisjoint(path.parts)
         allowed = (may(path) or (about_itself and not writes)) and not of_memory
-        if not allowed and (caller := self._beyond_libraries(frame)):
+        if not allowed and (caller := self._callers.beyond_libraries(frame)):
             self._tell(f"{'writes' if writes else 'reads'} {path}", caller)
 
     def _on_import(self, event: str, path: Path, frame: FrameType) -> None:
         """Of a module of timetrial's: an import statement is found in the source before, a computed one is not."""
         module = module_of(path, self._packages) if event == "open" else ""
-        if module and not is_allowed_import(module) and (caller := self._beyond_python(frame)):
+        if module and not is_allowed_import(module) and (caller := self._callers.beyond_python(frame)):
             self._tell(f"imports {module}", caller)
 
     def _on_data(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
-        at: FrameType | None = frame
-        while at is not None and at.f_code.co_filename.startswith(self._rooms):
-            at = at.f_back
-        if at is not None and self._is_entry(at):
-            self._tell(args[0], at)
+        if caller := self._callers.beyond_timetrial(frame):
+            self._tell(args[0], caller)
 
     # ---- what no event tells of ----
 
@@ -348,10 +284,10 @@ class Watch:
         self._find_threads()
 
     def _on_call(self, frame: FrameType, event: str, _: object) -> None:
-        if event != "call" or not self._is_entry(frame):
+        if event != "call" or not self._callers.is_entry(frame):
             return
         called_by = frame.f_back
-        if called_by is None or not called_by.f_code.co_filename.endswith(_SPEAKING):
+        if called_by is None or not called_by.f_code.co_filename.endswith(SPEAKING):
             self._tell(_BESIDE, frame)
 
     def _find_threads(self) -> None:
@@ -359,7 +295,7 @@ class Watch:
         me = threading.get_ident()
         for thread, frame in self._unheard(sys._current_frames).items():
             at = frame if thread != me else None
-            while at is not None and not self._is_entry(at):
+            while at is not None and not self._callers.is_entry(at):
                 at = at.f_back
             if at is not None:
                 self._tell(_BESIDE, at)
@@ -398,7 +334,7 @@ class Watch:
                 self.report(f"adds {name} to the workload")
         if structure != self._structure:
             self.report("changes the model: other parameters, or other shapes")
-        for message in self._unheard(_ProcessState).beyond(self._before):
+        for message in self._unheard(ProcessState).beyond(self._before):
             self.report(message)
 
 
@@ -421,18 +357,6 @@ def _hearing(watch: Watch, busy: threading.local) -> Callable[[str, tuple[Any, .
     return hear
 
 
-def _who_looks(frame: FrameType) -> FrameType | None:
-    """Who is handed a frame by whoever looked at it; None where it is looked at to be printed or filtered."""
-    code = frame.f_code
-    if code.co_filename.endswith(_FORMATTING) and code.co_name not in _HANDING_OUT:
-        return None
-    at: FrameType | None = frame.f_back if code.co_filename.endswith(_LOOKING_LIBRARIES) else frame
-    while at is not None and at.f_code.co_filename.endswith(_FORMATTING):
-        at = at.f_back
-    filters = at is not None and at.f_code.co_filename.endswith(_FILTERING) and at.f_code.co_name != _FILTERED_CALL
-    return None if filters else at
-
-
 def _audited(event: str, function: Callable[..., Any], *first: Any) -> Callable[..., Any]:
     """The function, which tells of each call by an event with its arguments, or with what is given in their place."""
 
@@ -445,36 +369,6 @@ def _audited(event: str, function: Callable[..., Any], *first: Any) -> Callable[
 
 _AUDITED = _audited("", print).__code__
 """Whoever calls what this makes has done what the event tells."""
-
-
-class _ProcessState:
-    """What could work while the clock stands: child processes, timers, hooks."""
-
-    def __init__(self) -> None:
-        self.callbacks = list(gc.callbacks)
-        # signal.getsignal takes what equals SIG_DFL for that
-        self.handlers = {number: _signal.getsignal(number) for number in signal.valid_signals()}
-        self.timers = [signal.getitimer(which)[0] for which in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL)]
-        self.timers.append(signal.getitimer(signal.ITIMER_PROF)[0])
-        self.hooks = (sys.gettrace(), sys.getprofile(), threading.gettrace(), threading.getprofile())
-        self.children = descendants(os.getpid())
-
-    def beyond(self, before: _ProcessState) -> list[str]:
-        """What is there now and was not before."""
-        found = {
-            "has a process of its own running beside the clock": bool(self.children - before.children),
-            "has set a timer": any(self.timers) and self.timers != before.timers,
-            "has set a signal handler": any(
-                handler is not before.handlers.get(number) and not _is_of_a_library(handler)
-                for number, handler in self.handlers.items()
-            ),
-            "has hooked itself into the garbage collection": any(
-                not any(callback is known for known in before.callbacks) and not _is_of_a_library(callback)
-                for callback in self.callbacks
-            ),
-            "traces other code": any(now is not then for now, then in zip(self.hooks, before.hooks, strict=True)),
-        }
-        return [message for message, holds in found.items() if holds]
 
 
 _HANDLERS: Mapping[str, Callable[[Watch, str, tuple[Any, ...], FrameType], None]] = {
@@ -523,15 +417,6 @@ def _parts_of(loop: TrainingLoop) -> list[Member]:
         found += [Member(f"{name} of the {label}", namespace, name, namespace[name]) for name in names]
     own = vars(type(loop))
     return found + [Member(f"{name} of the loop's class", own, name, value) for name, value in own.items()]
-
-
-def _is_of_a_library(function: Any) -> bool:
-    """Whether an installed package defines it: jax, for one, hooks itself into the garbage collection when it is
-    imported. A function's code knows its file; its ``__module__`` is whatever was assigned."""
-    code = getattr(function, "__code__", None) or getattr(type(function).__call__, "__code__", None)
-    module = sys.modules.get(getattr(function, "__module__", None) or "")
-    file = code.co_filename if code else getattr(module, "__file__", None) or ""
-    return "-packages" in file or file.startswith(sysconfig.get_path("stdlib"))
 
 
 def _room_folders() -> list[Path]:
