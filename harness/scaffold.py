@@ -18,7 +18,8 @@ def new_entry(name: str, framework: Framework, into: Path) -> Path:
       UsageError: the name is not usable as a folder and module name, or the folder exists.
     """
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
-        raise UsageError(f"{name!r} is not a usable name; use letters, digits and '_', beginning with a letter")
+        where = f", and --into {Path(name).parent} for the folder" if Path(name).name.isidentifier() else ""
+        raise UsageError(f"{name!r} is not a usable name; use letters, digits and '_', beginning with a letter{where}")
     folder = into / name
     if folder.exists():
         raise UsageError(f"{folder} exists; choose another name or --into another folder")

@@ -135,6 +135,7 @@ FREE = ("-s", "nadamw_cosine", "-w", "mnist")
         (["targets", "mnst"], "unknown workload 'mnst'; did you mean 'mnist'?"),
         (["targets", "mnist", "--variant", "rely"], "relu"),
         (["new", "2fast"], "'2fast' is not a usable name"),
+        (["new", "entries/mine"], "beginning with a letter, and --into entries for the folder"),
     ],
 )
 def test_bad_input_gets_one_clear_error_and_exit_code_2(tmp_path, monkeypatch, easy_target, arguments, message):
