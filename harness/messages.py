@@ -27,9 +27,9 @@ _PLAIN = frozenset(
         *((f"numpy.{core}.numeric", "_frombuffer") for core in ("core", "_core")),
     }
 )
-
-
+"""Classes and functions that a message may be made of, by module and name: numbers, texts and arrays."""
 _HIGHEST_INHERITED = 256
+"""Files that the fork server and its helpers had open when the process was made have lower numbers."""
 
 
 class ForgedMessageError(Exception):

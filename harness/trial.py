@@ -11,7 +11,7 @@ import dataclasses
 import inspect
 import math
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from harness.flops import flops_per_step
 from harness.frameworks import TrialBackend, load
 from harness.limit import raced
 from harness.machine import peak_memory_bytes
+from harness.messages import Send
 from harness.resume import Checkpoints
 from harness.returned import unpacked
 from harness.seeds import derive, key_stream, key_words
@@ -46,8 +47,6 @@ PATIENCE = 2
 """Evaluations in a row that must be NaN or infinite before a trial counts as diverged."""
 
 UNCONFINED = Confinement()
-
-Send = Callable[[str, Mapping[str, Any]], None]
 
 
 def run_trial(task: TrialTask, send: Send) -> Outcome:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from harness.clock import Clock
 from harness.compat.backends import backend_for
 from harness.entry import Entry, InvalidSubmissionError, load_functions
 from harness.frameworks import TrialBackend, load
+from harness.messages import Send
 from harness.saving import CannotSaveError, restore_training, save_training
 from harness.seeds import derive, key_stream, key_words
 from harness.spec import Framework
@@ -38,7 +39,6 @@ _TINY = 1e-30
 POINTS = 3
 """Points of a search space that are tried before divergence counts as the entry's fault."""
 
-Send = Callable[[str, Mapping[str, Any]], None]
 Point = Mapping[str, Any] | None
 
 
