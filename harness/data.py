@@ -23,9 +23,10 @@ def shuffled_indices(count: int, batch_size: int, seed: int, run: int = 1) -> It
     pieces = _shuffled_pieces(count, run, np.random.RandomState(seed))
     pending = np.empty(0, np.int64)
     while True:
-        waiting = [pending]
-        while sum(map(len, waiting)) < batch_size:
+        waiting, examples = [pending], len(pending)
+        while examples < batch_size:
             waiting.append(next(pieces))
+            examples += len(waiting[-1])
         pending = np.concatenate(waiting) if len(waiting) > 1 else pending
         yield pending[:batch_size]
         pending = pending[batch_size:]
@@ -41,7 +42,7 @@ def _shuffled_pieces(count: int, run: int, random: np.random.RandomState) -> Ite
 
 
 class InputQueue:
-    """The endless iterator that a submission draws training batches from; counts what was drawn.
+    """The endless source of a submission's training batches; counts what was drawn.
 
     A batch holds the workload's arrays and ``index``, the position of each example in the training set. What
     ``augment`` draws follows from the seed and the number of the batch alone.
@@ -72,8 +73,10 @@ class InputQueue:
         collections.deque(itertools.islice(self._indices, batches), maxlen=0)
         self.batches, self.examples = batches, batches * self._batch_size
 
-    def __iter__(self) -> InputQueue:
-        return self
+    def __iter__(self) -> Iterator[Any]:
+        """What a submission draws from: a generator, through which nobody reaches what is drawn next or counted."""
+        while True:
+            yield next(self)
 
     def __next__(self) -> Any:
         index = next(self._indices)

@@ -168,7 +168,7 @@ def trial_slots(jobs: int, threads: int, gpus: Sequence[Gpu] = ()) -> list[Slot]
         remedy = f"--jobs {len(cores) // threads}" if threads <= len(cores) else f"--threads {len(cores)} or fewer"
         raise UsageError(
             f"{jobs} job{'s' * (jobs > 1)} of {threads} threads need{'s' * (jobs == 1)} {jobs * threads} cores, this "
-            f"machine has {len(cores)}: threads would disturb each other's clocks; use {remedy}"
+            f"process may use {len(cores)}: threads would disturb each other's clocks; use {remedy}"
         )
     if gpus and jobs > len(gpus):
         raise UsageError(

@@ -117,6 +117,7 @@ class TrainingLoop:
             workload.augment if workload.augments else None,
             workload.base_settings.shuffle_run,
         )
+        self.input_queue = iter(self.queue)
         self.keys = self.new_keys()
         self.eval_results: list[tuple[int, dict[str, float]]] = []
         self.rows: list[dict[str, float]] = []
@@ -191,7 +192,7 @@ class TrainingLoop:
                     self.params,
                     self.model_state,
                     self.hyperparameters,
-                    self.queue,
+                    self.input_queue,
                     self.random_key("init"),
                 )
                 self.params, self.model_state = self._unpack("init_model_params", result, 2, container=0)
@@ -244,7 +245,7 @@ class TrainingLoop:
         self.clock.switch("data_selection")
         batch = self.functions.data_selection(
             self.shown,
-            self.queue,
+            self.input_queue,
             self.optimizer_state,
             self.params,
             self.model_state,

@@ -15,11 +15,14 @@ import sys
 import traceback
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.accelerators import VISIBLE
 from harness.messages import close_other_pipes, sender
 from results.record import StopReason
+
+if TYPE_CHECKING:
+    from harness.task import TrialTask
 
 TRACEBACK_LINES = 30
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
@@ -52,7 +55,7 @@ def main(task: Any, connection: Connection, slot: Slot, log: Path) -> None:
             send("start_over", {})
             return
     except BaseException as error:
-        send("failed", describe_failure(error, task.entry.path))
+        send("failed", describe_failure(error, task))
     else:
         send("finished", dataclasses.asdict(outcome))
     sys.stdout.flush()
@@ -95,12 +98,12 @@ def take_place(slot: Slot, log: Path) -> None:
     redirect_output(log)
 
 
-def describe_failure(error: BaseException, entry: Path) -> dict[str, Any]:
+def describe_failure(error: BaseException, task: TrialTask) -> dict[str, Any]:
     """Stop reason, one line and the traceback's end for an exception that ended a trial.
 
     Args:
       error: the exception.
-      entry: the entry's main file; the line names the innermost place in the entry's own files.
+      task: the trial; the line names the innermost place in its entry's own files.
     """
     from harness.compat.sources import place_in
     from harness.entry import InvalidSubmissionError
@@ -115,8 +118,18 @@ def describe_failure(error: BaseException, entry: Path) -> dict[str, Any]:
         reason = StopReason.CRASHED
     detail = f"{type(error).__name__}: {text}" if text else type(error).__name__
     if reason is StopReason.CRASHED:
-        detail += place_in(entry, error)
+        detail += place_in(task.entry.path, error) + _missing_hyperparameters(error, task)
     return {"stop_reason": reason, "stop_detail": detail, "traceback": "\n".join(lines[-TRACEBACK_LINES:])}
+
+
+def _missing_hyperparameters(error: BaseException, task: TrialTask) -> str:
+    asks_none = isinstance(error, AttributeError) and error.obj is None and error.name is not None
+    if not asks_none or task.spec.hyperparameters is not None:
+        return ""
+    return (
+        "; the self-tuning ruleset gives an entry in code hyperparameters=None: put the values into the source, or run "
+        "it with --ruleset external and a search space"
+    )
 
 
 def die_with_parent() -> None:

@@ -145,9 +145,6 @@ class WatchedQueue:
         self._given.append((batch, _copy(batch)))
         return batch
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._queue, name)
-
     def changes(self) -> list[str]:
         """What was changed in the batches since the last call."""
         found = []

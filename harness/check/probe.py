@@ -193,7 +193,7 @@ class Examination:
             loop.hyperparameters = as_namedtuple(point)
             loop.submission_seed = submission_seed
             loop.keys = key_stream(derive(seed=submission_seed, stream="steps"), per_step=2)
-            loop.queue = WatchedQueue(loop.queue)  # type: ignore[assignment]
+            loop.input_queue = WatchedQueue(loop.input_queue)
             workload.observer = self.guard
             loop.initialise()
         self.data = {name: array.copy() for name, array in loop.splits["train"].items()}
@@ -202,11 +202,11 @@ class Examination:
     def _advance(self, loop: Loop, until: int) -> dict[str, np.ndarray]:
         """Steps and evaluations until there were so many steps; the parameters then."""
         shape = structure(loop.params)
-        self.guard.queue = loop.queue  # type: ignore[assignment]
+        self.guard.queue = loop.input_queue  # type: ignore[assignment]
         while loop.steps < until:
             with self._failures():
                 stop = loop.advance()
-                loop.queue.forget()  # type: ignore[attr-defined]
+                loop.input_queue.forget()  # type: ignore[attr-defined]
                 if structure(loop.params) != shape:
                     self.guard.report(
                         "changes-model", "the parameters have other names, shapes or types", "update_params"

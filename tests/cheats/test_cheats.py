@@ -35,7 +35,7 @@ CHEATS = sorted(
 )
 PREVENTED = {
     *("shared_memory", "more_cores", "behind_a_method", "loaded_modules"),
-    *("behind_the_view", "watch_silenced", "size_of_the_log", "size_that_runs"),
+    *("behind_the_view", "watch_silenced", "size_of_the_log", "size_that_runs", "order_of_the_data"),
 }
 """What the kernel refuses, or what there is not, makes the cheat fail; there is nothing to disqualify it for."""
 

@@ -302,7 +302,7 @@ def test_jobs_never_share_cores(monkeypatch):
     monkeypatch.setattr("harness.machine.usable_cores", lambda: [2, 5, 7, 8])
     monkeypatch.setattr("harness.machine._siblings", str)
     assert sorted(slot.cores for slot in trial_slots(2, 2)) == [(2, 5), (7, 8)]
-    with pytest.raises(UsageError, match="3 jobs of 2 threads need 6 cores, this machine has 4.*use --jobs 2"):
+    with pytest.raises(UsageError, match="3 jobs of 2 threads need 6 cores, this process may use 4.*use --jobs 2"):
         trial_slots(3, 2)
     with pytest.raises(UsageError, match="1 job of 99 threads needs 99 cores, .*; use --threads 4 or fewer"):
         trial_slots(1, 99)

@@ -166,6 +166,14 @@ def test_an_error_in_a_compiled_function_is_told_as_such(tmp_path, write_entry):
     assert re.fullmatch(r"KeyError: 'labels' \(submission\.py:\d+, in loss_of\)", record.stop_detail)
 
 
+def test_an_entry_that_asks_for_what_nobody_tuned_is_told_how_to_get_it(tmp_path, write_entry):
+    go(tmp_path / "out", write_entry("bad", replace={"optimizer.step()": "hyperparameters.rate"}), max_steps=5)
+    record, _ = only_record(tmp_path / "out")
+    assert record.stop_reason is StopReason.CRASHED
+    assert "no attribute 'rate' (submission.py:" in record.stop_detail
+    assert "the self-tuning ruleset gives" in record.stop_detail and "--ruleset external" in record.stop_detail
+
+
 def test_the_budget_ends_a_trial(tmp_path, write_entry, monkeypatch):
     monkeypatch.setattr("harness.spec.Workload._declared_target", lambda self: Target(0.999, 0.99))
     go(tmp_path / "out", write_entry("adam"), budget_sec=1.0)

@@ -4,10 +4,11 @@ import honest_torch as honest
 import numpy as np
 from honest_torch import *
 
-CAUGHT = "replaces _arrays of the queue"
+CAUGHT = "looks at the frames of other code"
 
 
 def data_selection(workload, input_queue, *rest):
-    few = np.arange(len(input_queue._arrays["targets"])) % 640
-    input_queue._arrays = {name: array[few] for name, array in input_queue._arrays.items()}
+    queue = input_queue.gi_frame.f_locals["self"]
+    few = np.arange(len(queue._arrays["targets"])) % 640
+    queue._arrays = {name: array[few] for name, array in queue._arrays.items()}
     return honest.data_selection(workload, input_queue, *rest)
