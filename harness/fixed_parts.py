@@ -28,6 +28,7 @@ HARNESS_MODULES = (
     "harness.seeds",
     "harness.entry",
     "harness.claim",
+    "harness.judge",
     "harness.watch",
     "harness.callers",
     "harness.process_state",

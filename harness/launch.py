@@ -30,12 +30,12 @@ from harness.accelerators import VISIBLE, Gpu, gpus_for
 from harness.declarations import FRAMEWORKS, Framework
 from harness.errors import UsageError
 from harness.frameworks import set_thread_environment
+from harness.judge import JudgeProcess
 from harness.machine import descendants, whole_cores
-from harness.messages import Receiver
 from harness.running import RunningTrial, make_record, receive
 from harness.task import TrialTask
-from harness.verdict import Accounts
-from harness.worker import Slot, main, verify
+from harness.verdict import Accounts, Verification
+from harness.worker import Slot, judge, main
 from results.record import StopReason, TrialRecord
 from workloads.cache import root as data_root
 
@@ -116,20 +116,21 @@ def run_trials(
                 while waiting and slots:
                     task, digest = waiting.pop(0)
                     running.append(_start(context, task, digest, slots.pop(), Path(logs)))
-                wait([item for r in running for item in (r.connection, r.process.sentinel)], POLL_SEC)
+                wait([item for trial in running for item in _awaited(trial)], POLL_SEC)
                 for trial in list(running):
                     receive(trial)
                     _enforce(trial, limits)
                     if not trial.process.is_alive():
                         receive(trial)
+                        if _to_be_verified(trial):
+                            _verify(trial)
+                        if trial.verifies and trial.verification is None:
+                            continue
                         running.remove(trial)
                         if _goes_on(trial):
                             running.append(_restart(context, trial))
                             continue
-                        if _to_be_verified(trial):
-                            _start_verification(context, trial)
-                            running.append(trial)
-                            continue
+                        trial.judge.kill()
                         _remove_folders(trial)
                         slots.append(trial.slot)
                         record = make_record(trial)
@@ -141,6 +142,7 @@ def run_trials(
         finally:
             for trial in running:
                 trial.process.kill()
+                trial.judge.kill()
             for trial in running:
                 trial.process.join()
 
@@ -204,10 +206,11 @@ def _start(context: Any, task: TrialTask, digest: str, slot: Slot, logs: Path) -
     folder = Path(tempfile.mkdtemp(prefix="trial-", dir=logs))
     task = dataclasses.replace(task, folder=folder, claim=claim, data_dir=data_root(task.data_dir).absolute())
     log = logs / f"{digest}.log"
-    process, receiver = _start_process(context, main, task, slot, log)
+    process, connection = _start_process(context, main, task, slot, log)
+    judging = JudgeProcess(lambda: _start_process(context, judge, task, slot, log))
     now = time.monotonic()
     started_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    trial = RunningTrial(task, digest, process, receiver, slot, log, started_at, now, now)
+    trial = RunningTrial(task, digest, process, connection, slot, log, judging, started_at, now, now)
     trial.version = task.checkpoint.version() if task.checkpoint else None
     trial.accounts = Accounts(process.pid)
     trial.may_resume = trial.version is not None
@@ -217,12 +220,12 @@ def _start(context: Any, task: TrialTask, digest: str, slot: Slot, logs: Path) -
 def _start_process(
     context: Any, target: Callable[..., None], task: TrialTask, slot: Slot, log: Path
 ) -> tuple[BaseProcess, Connection]:
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=target, args=(task, sender, slot, log), daemon=True)
+    here, there = context.Pipe()
+    process = context.Process(target=target, args=(task, there, slot, log), daemon=True)
     with without_main_module():
         process.start()
-    sender.close()
-    return process, receiver
+    there.close()
+    return process, here
 
 
 def _to_be_verified(trial: RunningTrial) -> bool:
@@ -231,11 +234,15 @@ def _to_be_verified(trial: RunningTrial) -> bool:
     return claims and not trial.verifies and not trial.breaches and trial.verification is None
 
 
-def _start_verification(context: Any, trial: RunningTrial) -> None:
-    """Goes on with a clean process in the place of the trial's own, on its cores and its GPU."""
+def _verify(trial: RunningTrial) -> None:
+    assert trial.task.claim is not None
     trial.verifies, trial.phase, trial.last_sign = True, "verify", time.monotonic()
-    trial.process, trial.connection = _start_process(context, verify, trial.task, trial.slot, trial.log)
-    trial.receiver = Receiver()
+    trial.judge.ask(trial.task.claim)
+
+
+def _awaited(trial: RunningTrial) -> list[Any]:
+    own = [] if trial.verifies else [trial.connection, trial.process.sentinel]
+    return [*own, *trial.judge.awaited]
 
 
 def _remove_folders(trial: RunningTrial) -> None:
@@ -262,6 +269,7 @@ def _goes_on(trial: RunningTrial) -> bool:
 
 def _restart(context: Any, trial: RunningTrial) -> RunningTrial:
     _remove_folders(trial)
+    trial.judge.kill()
     again = _start(context, trial.task, trial.digest, trial.slot, trial.log.parent)
     again.started_at, again.deaths = trial.started_at, trial.deaths
     return again
@@ -282,8 +290,9 @@ def without_main_module() -> Iterator[None]:
 def _enforce(trial: RunningTrial, limits: Limits) -> None:
     """Ends a process that gives no sign of life or holds too much memory."""
     if trial.verifies:
-        if trial.process.is_alive() and time.monotonic() - trial.last_sign > 10 * limits.grace_sec:
-            trial.process.kill()
+        if time.monotonic() - trial.last_sign > 10 * limits.grace_sec:
+            trial.judge.kill()
+            trial.verification = Verification(failed="its verification did not end")
         return
     if trial.finished or trial.failed or trial.killed_because or not trial.process.is_alive():
         return

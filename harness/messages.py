@@ -28,6 +28,8 @@ _PLAIN = frozenset(
     }
 )
 """Classes and functions that a message may be made of, by module and name: numbers, texts and arrays."""
+_SHORT = 2**31 - 1
+"""The length up to which a message has its length in four bytes in front."""
 _HIGHEST_INHERITED = 256
 """Files that the fork server and its helpers had open when the process was made have lower numbers."""
 
@@ -43,7 +45,8 @@ def sender(connection: Connection) -> Send:
 
     def send(kind: str, payload: Mapping[str, Any]) -> None:
         message = dumps((next(numbers), kind, dict(payload)), pickle.HIGHEST_PROTOCOL)
-        rest = memoryview(pack("!i", len(message)) + message)  # as Connection.recv_bytes reads it
+        length = pack("!i", len(message)) if len(message) <= _SHORT else pack("!iQ", -1, len(message))
+        rest = memoryview(length + message)  # as Connection.recv_bytes reads it
         while rest:
             rest = rest[write(pipe, rest) :]
 

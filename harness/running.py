@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from harness.claim import CLAIM_FILE, Values, save_claim
+from harness.claim import CLAIM_FILE, ClaimError, Values, save_claim
+from harness.judge import Judged, JudgeProcess, Verified, named
 from harness.machine import machine_facts
 from harness.messages import ForgedMessageError, Receiver
 from harness.task import TrialTask
@@ -25,6 +27,7 @@ CLOCK_TOLERANCE, CLOCK_SLACK_SEC = 0.005, 2.0
 own when it finds the time to take a message."""
 
 FORGED = "sends messages to the command in the harness's name"
+UNJUDGED = "tells of evaluations that nobody has made"
 
 
 @dataclasses.dataclass
@@ -32,7 +35,8 @@ class RunningTrial:
     """A trial in flight, as the parent sees it. ``version`` is that of its checkpoint when its process was started, and
     ``deaths`` counts processes of it that were killed before they got further than that; one that is ``excused`` was
     killed on purpose. One that ``may_resume`` has a checkpoint, and has not said yet that it goes on from there.
-    ``first_sign`` is the time here and the trial's own when it gave its first sign of life."""
+    ``judged`` has the metrics that its judge found since the last evaluation was told. ``first_sign`` is the time here
+    and the trial's own when it gave its first sign of life."""
 
     task: TrialTask
     digest: str
@@ -40,6 +44,7 @@ class RunningTrial:
     connection: Connection
     slot: Slot
     log: Path
+    judge: JudgeProcess
     started_at: str
     started: float
     last_sign: float
@@ -63,10 +68,12 @@ class RunningTrial:
     verifies: bool = False
     receiver: Receiver = dataclasses.field(default_factory=Receiver)
     may_resume: bool = False
+    judged: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
 def receive(trial: RunningTrial) -> None:
-    """Takes the messages that are there."""
+    """Takes the messages that are there, from the trial's process and its judge's."""
+    _hear_judge(trial)
     with contextlib.suppress(EOFError, OSError):
         while trial.connection.poll():
             try:
@@ -74,7 +81,7 @@ def receive(trial: RunningTrial) -> None:
             except ForgedMessageError:
                 _report(trial, FORGED)
                 continue
-            if trial.finished is not None and not trial.verifies:
+            if trial.finished is not None:
                 continue  # the harness in the process has said its last word
             trial.last_sign = time.monotonic()
             if kind == "progress":
@@ -82,7 +89,13 @@ def receive(trial: RunningTrial) -> None:
                 trial.accounts.enter(payload["phase"])
                 trial.phase, trial.step = payload["phase"], payload["step"]
                 trial.submission_time, trial.metric = payload["submission_time"], payload["metric"]
+            elif kind == "judge":
+                _signal(trial, signal.SIGSTOP)
+                trial.judge.ask((Values(payload["parameters"], payload["statistics"]), payload["split"]))
             elif kind == "evaluation":
+                if not _same(trial.judged, {name: value for name, value in payload.items() if "/" in name}):
+                    _report(trial, UNJUDGED)
+                trial.judged = {}
                 trial.evaluations.append(payload)
             elif kind == "resumed":
                 if not trial.may_resume:
@@ -103,8 +116,6 @@ def receive(trial: RunningTrial) -> None:
                 trial.verification = _kept_here(trial, payload)
             elif kind == "breach":
                 trial.breaches.append(payload["text"])
-            elif kind in _VERIFICATIONS and trial.verifies:
-                trial.verification = _VERIFICATIONS[kind](payload)
             elif kind == "failed":
                 trial.failed = payload
 
@@ -124,11 +135,44 @@ def _kept_here(trial: RunningTrial, payload: Mapping[str, Any]) -> Verification 
     return None
 
 
-_VERIFICATIONS: Mapping[str, Callable[[Any], Verification]] = {
-    "verified": lambda found: Verification(found=found),
-    "refused": lambda why: Verification(refused=why["text"]),
-    "failed": lambda why: Verification(failed=why["text"]),
-}
+def _hear_judge(trial: RunningTrial) -> None:
+    """Takes what its judge has found; without a judge the trial goes on from its checkpoint, where it has one."""
+    try:
+        answer = trial.judge.answer()
+    except EOFError:
+        trial.judge.kill()
+        if trial.verifies:
+            trial.verification = Verification(failed="the process that should verify it died")
+        trial.process.kill()
+        return
+    if answer is None:
+        return
+    trial.last_sign = time.monotonic()
+    if isinstance(answer, Judged):
+        trial.judged |= named(answer)
+        _signal(trial, signal.SIGCONT)
+        with contextlib.suppress(OSError):  # it was killed meanwhile
+            trial.connection.send(answer)
+    elif isinstance(answer, Verified):
+        trial.verification = Verification(found=dataclasses.asdict(answer))
+    elif isinstance(answer, ClaimError):
+        trial.verification = Verification(refused=str(answer))
+    elif trial.verifies:
+        trial.verification = Verification(failed=answer["stop_detail"])
+    else:
+        trial.failed = answer
+        trial.process.kill()
+
+
+def _signal(trial: RunningTrial, number: signal.Signals) -> None:
+    if trial.process.is_alive() and trial.process.pid:
+        os.kill(trial.process.pid, number)
+
+
+def _same(a: Mapping[str, float], b: Mapping[str, float]) -> bool:
+    return a.keys() == b.keys() and all(
+        b[name] == value or (value != value and b[name] != b[name]) for name, value in a.items()
+    )
 
 
 def make_record(trial: RunningTrial) -> TrialRecord:

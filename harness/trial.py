@@ -17,14 +17,15 @@ from typing import Any
 import numpy as np
 
 from harness.accelerators import refuse_unused_gpu
-from harness.claim import CLAIM_FILE, ClaimError, Judge, Values, garbage_kept, save_claim, values_of, workload_of
+from harness.claim import CLAIM_FILE, ClaimError, Values, garbage_kept, save_claim, values_of, workload_of
 from harness.clock import Clock, ClockState
 from harness.compat.backends import backend_for, dropout_arguments
 from harness.confinement import Confinement, close_in
-from harness.data import InputQueue, noting_right
+from harness.data import InputQueue
 from harness.entry import InvalidSubmissionError, load_functions
 from harness.flops import flops_per_step
-from harness.frameworks import TrialBackend, load
+from harness.frameworks import TrialBackend
+from harness.judge import Evaluates, judge_of, named
 from harness.limit import raced
 from harness.machine import peak_memory_bytes
 from harness.messages import Send
@@ -49,8 +50,13 @@ PATIENCE = 2
 UNCONFINED = Confinement()
 
 
-def run_trial(task: TrialTask, send: Send) -> Outcome:
+def run_trial(task: TrialTask, send: Send, judge: Evaluates | None = None) -> Outcome:
     """Runs one trial; ``send(kind, payload)`` gets ``progress`` and ``evaluation`` messages.
+
+    Args:
+      task: the trial.
+      send: see there.
+      judge: evaluates its parameters; None for one in this process.
 
     Raises:
       InvalidSubmissionError: a submission function is missing or returns something else than the contract says.
@@ -60,8 +66,7 @@ def run_trial(task: TrialTask, send: Send) -> Outcome:
     backend = backend_for(task.spec.key.framework, task.entry.conventions)
     backend.set_threads(task.spec.threads)
     workload = workload_of(task, backend)
-    wanted = ("train", "validation", "test", *(("eval_train",) if task.train_at_end else ()))
-    splits = {split: workload.examples(split) for split in wanted if _has(workload, split)}  # unreadable from here on
+    splits = {"train": workload.examples("train")}  # unreadable from here on
     confinement = close_in(
         task,
         splits,
@@ -73,15 +78,10 @@ def run_trial(task: TrialTask, send: Send) -> Outcome:
         functions = load_functions(task.entry, task.spec.key.framework, defaults=task.spec.hyperparameters is None)
     # Asking starts the framework's devices: no fork survives that, and an entry's own settings of it come first.
     refuse_unused_gpu(task.spec.key.framework, backend.device_name)
-    plain = load(task.spec.key.framework)
-    judge = Judge(workload_of(task, plain), plain)
+    judge = judge or judge_of(task)[0]
     loop = TrainingLoop(task, send, clock, backend, workload, functions, splits, confinement, judge)
     backend.seed_everything(derive(seed=task.spec.seed, stream="global"))  # some imports draw
     return loop.run()
-
-
-def _has(workload: Workload, split: str) -> bool:
-    return split != "test" or bool(workload.num_test_examples)
 
 
 class TrainingLoop:
@@ -97,7 +97,7 @@ class TrainingLoop:
         functions: Any,
         splits: Mapping[str, Mapping[str, np.ndarray]] | None = None,
         confinement: Confinement = UNCONFINED,
-        judge: Judge | None = None,
+        judge: Evaluates | None = None,
     ) -> None:
         self.spec, self.task, self.send = task.spec, task, send
         self.clock, self.backend, self.workload, self.functions = clock, backend, workload, functions
@@ -126,7 +126,7 @@ class TrainingLoop:
         self.synced_at, self.sync_every, self.last_sync_step = 0.0, 1, 0
         self.last_eval_step, self.last_eval_time = 0, 0.0
         self.crossing: Crossing | None = None
-        self.right: list[np.ndarray] = []
+        self.right: np.ndarray | None = None
         self.judge = judge
         self.structure: Any = None
         self._chance = random.SystemRandom()
@@ -172,7 +172,7 @@ class TrainingLoop:
             speed=speed,
             disturbed=disturbed,
             flops_per_step=self.flops_per_step,
-            right=np.concatenate(self.right) if self.right else None,
+            right=self.right,
             isolation=self.confinement.isolation,
             device=self.backend.device_name,
         )
@@ -394,15 +394,11 @@ class TrainingLoop:
             row["examples"] = self.queue.examples
         alone = self.watch.alone() if self.watch else contextlib.nullcontext()
         with self.clock.segment("evaluate"), alone:
-            if split not in self.splits:
-                self.splits[split] = self.workload.examples(split)
             assert self.judge is not None and self.values is not None
-            evaluated = self.judge.evaluated(self.values, self.splits[split])
-            if split == "test":
-                self.right = []
-                evaluated = noting_right(self.workload, evaluated, self.right)
-            found = self.workload.evaluate(evaluated)
-        return row | {f"{split}/{name}": value for name, value in found.items()}
+            judged = self.judge.evaluate(self.values, split)
+        if split == "test":
+            self.right = judged.right
+        return row | named(judged)
 
     def _record(self, row: dict[str, float]) -> None:
         segments = self.clock.segments()

@@ -25,9 +25,9 @@ LOG_SHARE, LOG_SLACK_SEC = 0.1, 10.0
 TIME_SHARE, TIME_SLACK_SEC = 0.05, 3.0
 """By how much more than the trial's own clock says its training may take by the parent's; the parent reads its clock
 when it finds the time to take a message."""
-UNTIMED_SHARE, UNTIMED_SLACK_SEC, UNTIMED_FACTOR = 0.1, 2.0, 2.0
-"""How much CPU time, as a share of the timed one and in seconds, evaluations may take beyond this multiple of what they
-take in a process without the entry, which may have had a core to itself where the trial shared one."""
+UNTIMED_SHARE, UNTIMED_SLACK_SEC = 0.02, 1.0
+"""How much CPU time, as a share of the timed one and in seconds more, a trial's process may use while it is judged: it
+hands over numbers, and is then stopped."""
 LEDGER_SHARE, LEDGER_SLACK_SEC = 0.001, 0.02
 """By how much of itself, and by how many seconds more, one account of a trial's own may differ from another."""
 VALUE_TOLERANCE = 1e-3
@@ -42,8 +42,6 @@ class Accounts:
         self.phase = "setup"
         self.wall: dict[str, float] = {}
         self.cpu: dict[str, float] = {}
-        self.evaluations: list[float] = []
-        """CPU seconds of each phase of evaluation."""
         self.claimed_before: Mapping[str, float] = {}
         """Seconds by segment that other processes of the trial had spent."""
         self._since = time.monotonic(), self._read_cpu()
@@ -62,14 +60,12 @@ class Accounts:
         cpu = max(0.0, now[1] - self._since[1])
         self.wall[self.phase] = self.wall.get(self.phase, 0.0) + now[0] - self._since[0]
         self.cpu[self.phase] = self.cpu.get(self.phase, 0.0) + cpu
-        if self.phase == "evaluate":
-            self.evaluations.append(cpu)
         self.phase, self._since = phase, now
 
     def resumed(self, segments: Mapping[str, float]) -> None:
         """The process went on from another one's clock: only what passes from here on can be compared."""
         self.enter(self.phase)
-        self.wall, self.cpu, self.evaluations, self.claimed_before = {}, {}, [], segments
+        self.wall, self.cpu, self.claimed_before = {}, {}, segments
 
     @property
     def training_sec(self) -> float:
@@ -104,19 +100,12 @@ def time_breach(accounts: Accounts, segments: Mapping[str, float]) -> str:
     return f"trained for {seen:.1f} s while its own clock says {claimed:.1f} s"
 
 
-def untimed_breach(accounts: Accounts, verified: Mapping[str, float]) -> str:
-    """Whether evaluations did more than evaluate. The first one compiles; the last may evaluate a second split."""
-    spent = accounts.evaluations
-    if not spent or not verified:
+def untimed_breach(accounts: Accounts) -> str:
+    """Whether the process worked while it was judged."""
+    spent, trained = accounts.cpu.get("evaluate", 0.0), accounts.training_cpu_sec
+    if spent <= UNTIMED_SHARE * trained + UNTIMED_SLACK_SEC:
         return ""
-    each, more = verified["evaluation_cpu_sec"], verified["compile_cpu_sec"]
-    excess = sum(spent) - UNTIMED_FACTOR * (each * (len(spent) + 1) + more)
-    if excess <= UNTIMED_SHARE * accounts.training_cpu_sec + UNTIMED_SLACK_SEC:
-        return ""
-    return (
-        f"used {sum(spent):.1f} s of CPU time in {len(spent)} evaluations, off the clock, which take {each:.2f} s each "
-        f"without it, and {more:.2f} s more in the first"
-    )
+    return f"used {spent:.1f} s of CPU time while it was evaluated, off the clock, and {trained:.1f} s in training"
 
 
 def claim_breach(spec: TrialSpec, verification: Verification) -> str:
@@ -175,6 +164,6 @@ def verdict(
         ledger_breach(spec, rows, outcome),
         time_breach(accounts, outcome["segments"]),
         claim_breach(spec, verification),
-        untimed_breach(accounts, verification.found),
+        untimed_breach(accounts),
     ]
     return tuple(text for text in found if text)

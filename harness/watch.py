@@ -406,7 +406,7 @@ def _parts_of(loop: TrainingLoop) -> list[Member]:
         ("loop", loop, ("spec", "task", "send", "clock", "backend", "workload", "functions", "queue", "checkpoints")),
         ("loop", loop, ("input_queue", "judge", "watch", "confinement", "shown", "splits", "types", "hyperparameters")),
         ("workload", loop.workload, ("_backend",)),
-        ("judge", loop.judge, ("_workload", "_backend")),
+        ("judge", loop.judge, ("_send", "_receive")),
         ("clock", loop.clock, ("_read_wall", "_read_cpu", "_wall")),
         ("queue", loop.queue, ("_seed", "_batch_size", "_augment", "_arrays", "_place", "_shuffle_run")),
         *((f"split {name}", arrays, tuple(arrays)) for name, arrays in loop.splits.items()),

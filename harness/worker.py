@@ -45,12 +45,13 @@ def main(task: Any, connection: Connection, slot: Slot, log: Path) -> None:
     send = sender(connection)
     try:
         from harness.isolation import enter
+        from harness.judge import DistantJudge
         from harness.resume import StartOverError
         from harness.trial import run_trial
 
         enter(task.folder)
         try:
-            outcome = run_trial(task, send)
+            outcome = run_trial(task, send, DistantJudge(send, connection))
         except StartOverError:
             send("start_over", {})
             return
@@ -63,20 +64,15 @@ def main(task: Any, connection: Connection, slot: Slot, log: Path) -> None:
     connection.close()
 
 
-def verify(task: Any, connection: Connection, slot: Slot, log: Path) -> None:
-    """Entry point of a process that verifies a trial's claim; sends ``verified``, ``refused`` or ``failed``."""
+def judge(task: Any, connection: Connection, slot: Slot, log: Path) -> None:
+    """Entry point of the process that judges a trial; its last word may be what has ended it."""
     take_place(slot, log)
-    send = sender(connection)
     try:
-        from harness.claim import ClaimError
-        from harness.claim import verify as verify_claim
+        from harness.judge import serve
 
-        try:
-            send("verified", dataclasses.asdict(verify_claim(task)))
-        except ClaimError as error:
-            send("refused", {"text": str(error)})
+        serve(task, connection)
     except BaseException as error:
-        send("failed", {"text": f"{type(error).__name__}: {error}"})
+        connection.send(describe_failure(error, task))
     connection.close()
 
 

@@ -193,8 +193,7 @@ class TrialRecord:
       flops_per_step: of a forward and backward pass (:mod:`harness.flops`); None where they were not counted.
       breaches: what the entry did that it must not do; a trial with any is disqualified.
       verified: the metric that the parameters which met the target reach in a process without the entry (``value``),
-        seconds that this took (``wall_sec``), and CPU seconds of one evaluation and of compiling it; empty where no
-        target was met.
+        and seconds that this took (``wall_sec``); empty where no target was met.
       isolation: what the process could not reach, and what kept it from that.
       disturbed: why the machine was not the same all the time or not the trial's alone; empty where it was.
     """

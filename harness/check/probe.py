@@ -16,11 +16,11 @@ from harness import __version__
 from harness.check.findings import Finding
 from harness.check.guard import Guard, WatchedQueue, structure
 from harness.check.toys.workload import TOYS, Toy
-from harness.claim import Judge
 from harness.clock import Clock
 from harness.compat.backends import backend_for
 from harness.entry import Entry, InvalidSubmissionError, load_functions
 from harness.frameworks import TrialBackend, load
+from harness.judge import Judge
 from harness.messages import Send
 from harness.saving import CannotSaveError, restore_training, save_training
 from harness.seeds import derive, key_stream, key_words

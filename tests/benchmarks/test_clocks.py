@@ -28,7 +28,7 @@ def test_the_shares_are_those_of_the_record(record):
         segments={"step": 9.0, "evaluate": 0.9},
         wall_sec=10.0,
         watched={"parent_sec": 8.0, "child_sec": 7.9},
-        verified={"value": 1.0, "wall_sec": 0.3, "evaluation_cpu_sec": 0.1},
+        verified={"value": 1.0, "wall_sec": 0.3},
     )
     figures = [figure(record) for figure, _ in clocks.FIGURES.values()]
     assert figures == [pytest.approx(0.01), pytest.approx(0.0125), pytest.approx(0.03)]

@@ -22,11 +22,14 @@ from results.record import CPU, TIMED, StopReason
 from results.store import find_trials, read_evaluations, read_trial
 
 ENTRIES = Path(__file__).with_name("entries")
-POINTLESS = ("answers_from_the_labels", "hook_that_trains", "model_that_knows")
-"""What hangs on the submission's own model has no part in its evaluation: nothing is gained, and there is no breach."""
+POINTLESS = (
+    *("answers_from_the_labels", "hook_that_trains", "model_that_knows"),
+    *("metric_replaced_on_import", "claim_that_cannot_be_kept"),
+)
+"""What they change in the trial's process has no part in its evaluation: nothing is gained, and there is no breach."""
 CHARGED = ("collected_in_the_log", "trains_when_its_names_are_asked", "tree_that_trains")
 """What runs where the clock stood is on the clock."""
-UNHEARD_OF = ("message_changed", "path_that_looks")
+UNHEARD_OF = ("message_changed", "path_that_looks", "layer_replaced_on_import")
 """Nobody calls what they put in the place of something else."""
 OPEN_DATA = ("data_file_read", "root_of_the_process")
 CHEATS = sorted(

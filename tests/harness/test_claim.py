@@ -1,13 +1,15 @@
 """Parameters that met a target, kept and evaluated again without the entry."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
 
-from harness.claim import CLAIM_FILE, ClaimError, Judge, read_claim, save_claim, values_of, verify, workload_of
+from harness.claim import CLAIM_FILE, ClaimError, read_claim, save_claim, values_of, workload_of
 from harness.data import evaluation_batches
 from harness.frameworks import load
+from harness.judge import Judge, judge_of, verified
 from harness.plan import plan_trials
 from harness.seeds import key_words
 from harness.suite import Request
@@ -60,9 +62,8 @@ def test_verification_finds_what_the_trial_found(name, framework, tmp_path, monk
     save_claim(tmp_path / CLAIM_FILE, values_of(workload, backend, params, state))
     stored = evaluation_batches(workload.examples("validation"), workload.eval_batch_size)
     own = workload.evaluate(backend.evaluated(workload, params, state, map(workload.collate, stored)))
-    found = verify(task)
-    assert found.value == own[workload.metric.name]
-    assert found.evaluation_cpu_sec > 0 and found.compile_cpu_sec > 0 and found.wall_sec > 0
+    found = verified(*judge_of(task), tmp_path)
+    assert found.value == own[workload.metric.name] and found.wall_sec > 0
 
 
 def test_values_come_back_by_name(tmp_path):
@@ -79,11 +80,11 @@ def test_values_come_back_by_name(tmp_path):
 def test_what_hangs_on_the_model_of_a_submission_has_no_part_in_its_evaluation(tmp_path, monkeypatch):
     fewer_examples(monkeypatch, "mnist")
     backend, workload, params, state = started(task_of("mnist", "torch", tmp_path), seed=3)
-    arrays, judge = workload.examples("validation"), Judge(*bound_anew("mnist", "torch", tmp_path))
-    before = workload.evaluate(judge.evaluated(values_of(workload, backend, params, state), arrays))
+    judge = Judge(*bound_anew("mnist", "torch", tmp_path))
+    before = judge.evaluate(values_of(workload, backend, params, state), "validation")
     params.register_forward_hook(lambda module, inputs, output: 100.0 * output.roll(1, 1))
     params.forward = lambda batch, dropout_rate: pytest.fail("the submission's model was asked")
-    assert workload.evaluate(judge.evaluated(values_of(workload, backend, params, state), arrays)) == before
+    assert judge.evaluate(values_of(workload, backend, params, state), "validation") == before
 
 
 def test_values_are_copies(tmp_path):
@@ -130,8 +131,8 @@ def test_a_claim_that_holds_nothing_is_refused(harm, message, tmp_path):
     backend, workload, params, state = started(task, seed=1)
     save_claim(tmp_path / CLAIM_FILE, values_of(workload, backend, params, state))
     harm(tmp_path / CLAIM_FILE)
-    with pytest.raises(ClaimError, match=message):
-        verify(task)
+    refused = verified(*judge_of(task), tmp_path)
+    assert isinstance(refused, ClaimError) and re.search(message, str(refused))
 
 
 def test_a_model_without_the_parameters_cannot_claim(tmp_path):

@@ -3,7 +3,6 @@
 import torch
 from honest_torch import *
 
-CAUGHT = "works while the clock stands"
 REAL, SEEN = torch.nn.functional.linear, []
 
 

@@ -17,7 +17,7 @@ FASTER = 10
 def _pipes():
     for number in range(3, 64):
         with contextlib.suppress(OSError):
-            if stat.S_ISFIFO(os.fstat(number).st_mode):
+            if stat.S_ISSOCK(os.fstat(number).st_mode):
                 yield os.dup(number)
 
 

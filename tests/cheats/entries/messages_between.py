@@ -15,7 +15,7 @@ CAUGHT = "sends messages to the command"
 def _send(message):
     for number in range(3, 64):
         with contextlib.suppress(OSError):
-            if stat.S_ISFIFO(os.fstat(number).st_mode):
+            if stat.S_ISSOCK(os.fstat(number).st_mode):
                 os.write(number, struct.pack("!i", len(message)) + message)
 
 

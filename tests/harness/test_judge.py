@@ -1,0 +1,114 @@
+"""The process that judges a trial: the trial's own stands still meanwhile, and may lose it."""
+
+import contextlib
+import math
+import multiprocessing
+import os
+import types
+from pathlib import Path
+
+import psutil
+import pytest
+from rich.console import Console
+
+from harness.judge import Judged, JudgeProcess, named
+from harness.messages import sender
+from harness.plan import plan_trials
+from harness.run import run
+from harness.running import UNJUDGED, RunningTrial, receive
+from harness.spec import Target
+from harness.suite import Request
+from harness.worker import Slot
+from results.record import STEPS, StopReason
+from results.store import find_trials, read_evaluations, read_trial
+
+
+@pytest.fixture(autouse=True)
+def target(monkeypatch):
+    monkeypatch.setattr("harness.spec.Workload._declared_target", lambda self: Target(0.999, 0.999))
+
+
+class Looking:
+    """Looks at a trial's processes while its judge works, and does something to them."""
+
+    def __init__(self, inner, act):
+        self.finished = inner.finished
+        self._act = act
+
+    def update(self, running, waiting):
+        for trial in running:
+            if trial.judge.is_asked and trial.process.is_alive():
+                own = psutil.Process(trial.process.pid)
+                (judge,) = [other for other in own.parent().children() if other != own]
+                self._act(own, judge)
+
+
+def go(out, entry, act=lambda own, judge: None):
+    request = Request(("mnist",), ((str(entry), None),), "self_tuning", 1, 1, max_steps=750)
+
+    def watched_by(inner):
+        return contextlib.nullcontext(Looking(inner, act))
+
+    with Path(os.devnull).open("w") as sink:
+        run(request, out, console=Console(file=sink), watched_by=watched_by, checkpoint_every=0.0)
+    (folder,) = find_trials(out)
+    return read_trial(folder), read_evaluations(folder)
+
+
+def told(rows):
+    return [{name: value for name, value in row.items() if "/" in name or name == STEPS} for row in rows]
+
+
+def test_a_trial_stands_still_while_it_is_judged(tmp_path, write_entry):
+    seen = []
+    record, rows = go(tmp_path / "out", write_entry("adam"), lambda own, judge: seen.append(own.status()))
+    assert (record.stop_reason, len(rows)) == (StopReason.STEP_LIMIT, 3)
+    assert seen and set(seen) == {psutil.STATUS_STOPPED}
+
+
+def test_a_trial_that_loses_its_judge_goes_on_and_ends_as_any_other(tmp_path, write_entry):
+    killed = []
+
+    def kill_once(own, judge):
+        if not killed:
+            killed.append(judge.pid)
+            judge.kill()
+            judge.wait()
+
+    entry = write_entry("adam")
+    record, rows = go(tmp_path / "disturbed", entry, kill_once)
+    assert killed and (record.stop_reason, record.preemptions) == (StopReason.STEP_LIMIT, 1)
+    assert told(rows) == told(go(tmp_path / "quiet", entry)[1])
+
+
+@pytest.mark.parametrize(
+    ("found", "row", "breaches"),
+    [
+        ({"accuracy": 0.5, "loss": math.nan}, {"validation/accuracy": 0.5, "validation/loss": math.nan}, []),
+        ({"accuracy": 0.5}, {"validation/accuracy": 0.9}, [UNJUDGED]),
+        ({"accuracy": 0.5}, {"validation/accuracy": 0.5, "test/accuracy": 0.9}, [UNJUDGED]),
+        ({"accuracy": 0.5}, {}, [UNJUDGED]),
+        ({}, {"validation/accuracy": 0.9}, [UNJUDGED]),
+    ],
+)
+def test_a_trial_tells_of_what_its_judge_has_found(trial_of, found, row, breaches):
+    trial, there = trial_of()
+    trial.judged = named(Judged("validation", found))
+    sender(there)("evaluation", {STEPS: 250, **row})
+    receive(trial)
+    assert trial.breaches == breaches
+    assert (trial.judged, len(trial.evaluations)) == ({}, 1)
+
+
+@pytest.fixture
+def trial_of():
+    """A trial as the command sees it, without its processes, and the other end of its connection."""
+
+    def make():
+        here, there = multiprocessing.Pipe()
+        task = plan_trials(Request(("mnist",), (("nadamw_cosine", "torch"),), "self_tuning", 1, 1))[0].task
+        process = types.SimpleNamespace(is_alive=lambda: False, pid=None)
+        never = JudgeProcess(lambda: pytest.fail("nobody asks it"))
+        return RunningTrial(task, "", process, here, Slot((0,)), Path(os.devnull), never, "", 0.0, 0.0), there
+
+    return make
