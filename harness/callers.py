@@ -27,8 +27,6 @@ _CARRIERS = tuple(
     for name in ("functools.py", "_src/tree_util.py", "_src/tree.py", "_src/traceback_util.py", "utils/_pytree.py")
 )
 """Modules that call any function for whoever passes it."""
-SPEAKING = tuple(f"{os.sep}{name}" for name in ("logging/__init__.py", "warnings.py"))
-"""Modules that call an entry's functions to say what happens elsewhere."""
 
 
 class Callers:

@@ -24,6 +24,13 @@ _STATE, _STARTS, _GIVEN_UP = "state", "starts", "given_up"
 _HEADER = b"timetrial checkpoint 2\n"
 
 
+_START = len(_HEADER) + hashlib.sha256().digest_size
+
+
+def digest_of(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
+
+
 class DamagedCheckpointError(Exception):
     """The file does not hold what was written to it."""
 
@@ -70,12 +77,20 @@ class CheckpointPlace:
         except OSError:
             return None
 
+    def digest(self) -> str:
+        """Of the state, as its file tells; empty where there is none."""
+        try:
+            with (self.folder / _STATE).open("rb") as file:
+                return file.read(_START)[len(_HEADER) :].hex()
+        except OSError:
+            return ""
+
     def write(self, data: bytes) -> None:
         """
         Raises:
           OSError: the disk is full or the folder is gone; an older state is kept.
         """
-        _replace(self.folder / _STATE, b"".join([_HEADER, hashlib.sha256(data).digest(), data]))
+        _replace(self.folder / _STATE, b"".join([_HEADER, digest_of(data), data]))
 
     def read(self) -> bytes | None:
         """What was written last, or None.
@@ -89,9 +104,8 @@ class CheckpointPlace:
             return None
         except OSError as error:
             raise DamagedCheckpointError(f"the checkpoint cannot be read ({error.strerror})") from error
-        start = len(_HEADER) + hashlib.sha256().digest_size
-        data = content[start:]
-        if content[:start] != _HEADER + hashlib.sha256(data).digest():
+        data = content[_START:]
+        if content[:_START] != _HEADER + digest_of(data):
             raise DamagedCheckpointError("the checkpoint is damaged")
         return data
 

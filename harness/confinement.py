@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -15,12 +16,14 @@ import numpy as np
 from harness.compat.sources import Sources, place_in, read_sources
 from harness.entry import Entry, InvalidSubmissionError, load_functions
 from harness.entry_imports import forbidden_imports, import_libraries
-from harness.isolation import confine_to, places_of
+from harness.isolation import OPEN_FILES, confine_to, places_of
 from harness.spec import Workload
 from harness.task import TrialTask
 from harness.view import WorkloadView
 from harness.watch import Breach, Watch
 from workloads.cache import root as data_root
+
+_OPENED = Path("/proc/self/fd")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +38,11 @@ class Confinement:
     watch: Watch | None = None
     isolation: Mapping[str, str] = dataclasses.field(default_factory=dict)
     batch_size: int | None = None
+
+    def remember(self) -> None:
+        """What must stay as it is, right before the entry's code is imported."""
+        if self.watch:
+            self.watch.remember()
 
     def shown(self, workload: Workload) -> Any:
         """The workload for submission functions."""
@@ -69,6 +77,8 @@ def close_in(
     readable = [path for file in own for path in _without(file, closed)]
     lazily_read = [data_root(task.data_dir)] if lazy else []
     own_places = places_of(task.folder, readable, [], [])  # what else is open is open to the harness alone
+    if not lazy:
+        _hide_files(data_root(task.data_dir))
     isolation = confine_to(places_of(task.folder, readable, lazily_read, outputs))
     if sources is None:
         return Confinement(None, isolation)
@@ -128,6 +138,8 @@ def asked_in_a_fork(ask: Callable[[], int], place: Callable[[Exception], str]) -
     if child == 0:
         try:
             _print_nowhere()
+            for first, last in ((3, writer), (writer + 1, OPEN_FILES)):  # the process could read what is noted there
+                os.closerange(first, last)
             answer = json.dumps(_answer(ask, place))
             with os.fdopen(writer, "w") as file:
                 file.write(answer)
@@ -152,6 +164,18 @@ def _answer(ask: Callable[[], int], place: Callable[[Exception], str]) -> tuple[
         return "invalid", str(error)
     except Exception as error:
         return "raised", f"{type(error).__name__}: {error}{place(error)}"
+
+
+def _hide_files(root: Path) -> None:
+    """Puts nothing in the place of the data's open files: what is mapped into memory stays, and their names do not."""
+    if not _OPENED.is_dir():
+        return
+    nowhere = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    for opened in list(_OPENED.iterdir()):
+        with contextlib.suppress(OSError):  # the listing itself is closed by now
+            if root in opened.readlink().parents:
+                os.dup2(nowhere, int(opened.name), inheritable=False)
+    os.close(nowhere)
 
 
 def _print_nowhere() -> None:

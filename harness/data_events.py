@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import sys
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
@@ -26,6 +27,8 @@ def announced(describe: Callable[..., str]) -> Callable[[Callable[P, R]], Callab
             sys.audit(DATA_EVENT, describe(*args, **kwargs))
             return function(*args, **kwargs)
 
+        del call.__wrapped__
+        call.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
         return call
 
     return decorate

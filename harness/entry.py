@@ -9,7 +9,7 @@ import functools
 import hashlib
 import inspect
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -401,8 +401,11 @@ class InvalidSubmissionError(Exception):
     """A submission does not keep the contract, seen only when it ran."""
 
 
-def load_functions(entry: Entry, framework: Framework, defaults: bool) -> Any:
-    """The submission's functions as attributes; imports its framework.
+def load_functions(
+    entry: Entry, framework: Framework, defaults: bool, ready: Callable[[], object] = lambda: None
+) -> Any:
+    """The submission's functions as attributes; imports its framework. ``ready`` is called right before the entry's own
+    code is imported, with all in place that it finds.
 
     What an AlgoPerf entry finds (``import algoperf``, names that libraries have dropped, ...) stays in place in this
     process until another submission is loaded or :func:`harness.compat.environment.close` is called.
@@ -418,7 +421,7 @@ def load_functions(entry: Entry, framework: Framework, defaults: bool) -> Any:
         environment.close()
         return composition.load(load_document(entry.path).data, framework, defaults)
     try:
-        module = environment.load_module(entry.conventions, framework)
+        module = environment.load_module(entry.conventions, framework, ready)
     except environment.EntryImportError as error:
         raise InvalidSubmissionError(str(error)) from error
     for name, arguments in {**SUBMISSION_FUNCTIONS, **OPTIONAL_SUBMISSION_FUNCTIONS}.items():

@@ -32,7 +32,7 @@ from harness.errors import UsageError
 from harness.frameworks import set_thread_environment
 from harness.judge import JudgeProcess
 from harness.machine import descendants, whole_cores
-from harness.running import RunningTrial, make_record, receive
+from harness.running import NOT_SAVED, RunningTrial, make_record, receive
 from harness.task import TrialTask
 from harness.verdict import Accounts, Verification
 from harness.worker import Slot, judge, main
@@ -206,14 +206,14 @@ def _start(context: Any, task: TrialTask, digest: str, slot: Slot, logs: Path) -
     folder = Path(tempfile.mkdtemp(prefix="trial-", dir=logs))
     task = dataclasses.replace(task, folder=folder, claim=claim, data_dir=data_root(task.data_dir).absolute())
     log = logs / f"{digest}.log"
+    version, saved = (task.checkpoint.version(), {task.checkpoint.digest()}) if task.checkpoint else (None, set())
     process, connection = _start_process(context, main, task, slot, log)
     judging = JudgeProcess(lambda: _start_process(context, judge, task, slot, log))
     now = time.monotonic()
     started_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     trial = RunningTrial(task, digest, process, connection, slot, log, judging, started_at, now, now)
-    trial.version = task.checkpoint.version() if task.checkpoint else None
+    trial.version, trial.saved, trial.may_resume = version, saved, version is not None
     trial.accounts = Accounts(process.pid)
-    trial.may_resume = trial.version is not None
     return trial
 
 
@@ -257,6 +257,9 @@ def _goes_on(trial: RunningTrial) -> bool:
     told = trial.finished or trial.failed or trial.killed_because
     if told or trial.task.checkpoint is None:
         return False
+    state = trial.task.checkpoint.digest()
+    if state and state not in trial.saved:
+        trial.breaches.append(NOT_SAVED)
     if trial.breaches:
         return False
     killed = -(trial.process.exitcode or 0) in RESUMED_AFTER

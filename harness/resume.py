@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.checkpoint import CheckpointPlace, DamagedCheckpointError
+from harness.checkpoint import CheckpointPlace, DamagedCheckpointError, digest_of
 from harness.clock import ClockState
 from harness.saving import CannotSaveError, restore_training, save_training
 
@@ -74,7 +74,9 @@ class Checkpoints:
         free = FREE_SAVING_SHARE * (time.monotonic() - self._last)
         with loop.clock.segment("checkpoint"):
             try:
-                self.place.write(_captured(loop, free))
+                data = _captured(loop, free)
+                loop.send("saved", {"digest": digest_of(data).hex()})  # an entry can write that file too
+                self.place.write(data)
             except CannotSaveError as error:
                 self._refused = True
                 loop.note(f"no checkpoints, an interruption starts it over: {error}")

@@ -27,6 +27,7 @@ CLOCK_TOLERANCE, CLOCK_SLACK_SEC = 0.005, 2.0
 own when it finds the time to take a message."""
 
 FORGED = "sends messages to the command in the harness's name"
+NOT_SAVED = "goes on from a checkpoint that the harness has not written"
 UNJUDGED = "tells of evaluations that nobody has made"
 
 
@@ -35,8 +36,9 @@ class RunningTrial:
     """A trial in flight, as the parent sees it. ``version`` is that of its checkpoint when its process was started, and
     ``deaths`` counts processes of it that were killed before they got further than that; one that is ``excused`` was
     killed on purpose. One that ``may_resume`` has a checkpoint, and has not said yet that it goes on from there.
-    ``judged`` has the metrics that its judge found since the last evaluation was told. ``first_sign`` is the time here
-    and the trial's own when it gave its first sign of life."""
+    ``judged`` has the metrics that its judge found since the last evaluation was told, and ``saved`` the digests of the
+    checkpoints that it may go on from. ``first_sign`` is the time here and the trial's own when it gave its first sign
+    of life."""
 
     task: TrialTask
     digest: str
@@ -69,6 +71,7 @@ class RunningTrial:
     receiver: Receiver = dataclasses.field(default_factory=Receiver)
     may_resume: bool = False
     judged: dict[str, float] = dataclasses.field(default_factory=dict)
+    saved: set[str] = dataclasses.field(default_factory=set)
 
 
 def receive(trial: RunningTrial) -> None:
@@ -91,6 +94,7 @@ def receive(trial: RunningTrial) -> None:
                 trial.submission_time, trial.metric = payload["submission_time"], payload["metric"]
             elif kind == "judge":
                 _signal(trial, signal.SIGSTOP)
+                trial.accounts.stop()
                 trial.judge.ask((Values(payload["parameters"], payload["statistics"]), payload["split"]))
             elif kind == "evaluation":
                 if not _same(trial.judged, {name: value for name, value in payload.items() if "/" in name}):
@@ -104,13 +108,20 @@ def receive(trial: RunningTrial) -> None:
                 trial.may_resume = False
                 trial.first_sign = None  # its clock goes on from another process's
                 trial.evaluations = list(payload["evaluations"])
-                trial.accounts.resumed(payload["segments"])
+                trial.accounts.resumed(payload["segments"], payload["timed_cpu"])
+            elif kind == "saved":
+                trial.saved.add(payload["digest"])
             elif kind == "start_over":
                 trial.starts_over = True
             elif kind == "finished":
                 trial.finished = payload
                 here, there = trial.first_sign or (trial.last_sign, payload["wall_sec"])
-                trial.watched = {"parent_sec": trial.last_sign - here, "child_sec": payload["wall_sec"] - there}
+                trial.watched = {
+                    "parent_sec": trial.last_sign - here,
+                    "child_sec": payload["wall_sec"] - there,
+                    "cpu_sec": trial.accounts.cpu_until_judged,
+                    "timed_cpu_sec": trial.accounts.claimed_cpu_sec(trial.evaluations),
+                }
                 trial.accounts.enter("ended")
             elif kind == "unkept":
                 trial.verification = _kept_here(trial, payload)
@@ -150,6 +161,7 @@ def _hear_judge(trial: RunningTrial) -> None:
     trial.last_sign = time.monotonic()
     if isinstance(answer, Judged):
         trial.judged |= named(answer)
+        trial.accounts.go_on()
         _signal(trial, signal.SIGCONT)
         with contextlib.suppress(OSError):  # it was killed meanwhile
             trial.connection.send(answer)

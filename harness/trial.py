@@ -6,7 +6,6 @@ is told to the parent process as messages; the parent writes the record.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import inspect
 import math
@@ -73,15 +72,23 @@ def run_trial(task: TrialTask, send: Send, judge: Evaluates | None = None) -> Ou
         lambda breach: send("breach", {"text": breach.text}),
         lambda functions: batch_size_of(functions, workload),
     )
+    send("progress", progress("initialise", 0, clock, None))
     # What an entry's module computes when it is imported is its own work; a composition's modules are the harness's.
     with clock.segment("initialise" if task.entry.kind == "module" else "setup"):
-        functions = load_functions(task.entry, task.spec.key.framework, defaults=task.spec.hyperparameters is None)
+        defaults, ready = task.spec.hyperparameters is None, confinement.remember
+        functions = load_functions(task.entry, task.spec.key.framework, defaults, ready)
     # Asking starts the framework's devices: no fork survives that, and an entry's own settings of it come first.
     refuse_unused_gpu(task.spec.key.framework, backend.device_name)
     judge = judge or judge_of(task)[0]
     loop = TrainingLoop(task, send, clock, backend, workload, functions, splits, confinement, judge)
     backend.seed_everything(derive(seed=task.spec.seed, stream="global"))  # some imports draw
     return loop.run()
+
+
+def progress(phase: str, step: int, clock: Clock, metric: float | None) -> dict[str, Any]:
+    """What a message of that kind tells: the phase that begins, and the last evaluation's metric."""
+    spent = {"submission_time": clock.submission_time(), "elapsed": clock.elapsed()}
+    return {"phase": phase, "step": step, **spent, "metric": metric}
 
 
 class TrainingLoop:
@@ -106,7 +113,7 @@ class TrainingLoop:
         self.shown = confinement.shown(workload)
         self.batch_size = confinement.batch_size or batch_size_of(functions, workload)
         self.types = workload.model_params_types
-        self.takes_train_state = "train_state" in inspect.signature(functions.update_params).parameters
+        self.takes_train_state = False
         self.splits = dict(splits or {"train": workload.examples("train")})
         order = derive(seed=self.spec.seed, stream="data")
         self.queue = InputQueue(
@@ -153,6 +160,7 @@ class TrainingLoop:
         stop = None
         while stop is None:
             stop = self.advance()
+        stop = self._disqualified() or stop  # what was replaced since the last evaluation may disturb what follows
         self._progress("calibrate")
         with self.clock.segment("calibrate"):
             speed, disturbed = compared(before, measure(self.backend))
@@ -185,6 +193,7 @@ class TrainingLoop:
             self.watch.begin(self)
         self._progress("initialise")
         with self.clock.segment("initialise"):
+            self.takes_train_state = "train_state" in inspect.signature(self.functions.update_params).parameters
             initializer = getattr(self.functions, "init_model_params", None)
             if initializer is not None:
                 result = initializer(
@@ -228,7 +237,7 @@ class TrainingLoop:
         """Goes on with another process's clock and evaluations; what this one had on the clock is free so far."""
         self.clock.resume(clock, free_sec)
         self.synced_at = self.clock.submission_time()
-        self.send("resumed", {"evaluations": self.rows, "segments": clock.segments})
+        self.send("resumed", {"evaluations": self.rows, "segments": clock.segments, "timed_cpu": clock.timed_cpu})
         self._progress("train")
 
     def _exhausted(self) -> tuple[StopReason, str] | None:
@@ -392,8 +401,7 @@ class TrainingLoop:
         if base is None:
             row = {STEPS: self.steps, WALL: self.clock.submission_time(), CPU: self.clock.submission_cpu_time()}
             row["examples"] = self.queue.examples
-        alone = self.watch.alone() if self.watch else contextlib.nullcontext()
-        with self.clock.segment("evaluate"), alone:
+        with self.clock.segment("evaluate"):
             assert self.judge is not None and self.values is not None
             judged = self.judge.evaluate(self.values, split)
         if split == "test":
@@ -476,14 +484,5 @@ class TrainingLoop:
         return self.steps - self.last_sync_step >= self.sync_every
 
     def _progress(self, phase: str) -> None:
-        last = self.rows[-1] if self.rows else {}
-        self.send(
-            "progress",
-            {
-                "phase": phase,
-                "step": self.steps,
-                "submission_time": self.clock.submission_time(),
-                "elapsed": self.clock.elapsed(),
-                "metric": last.get(f"validation/{self.spec.metric}"),
-            },
-        )
+        metric = self.rows[-1].get(f"validation/{self.spec.metric}") if self.rows else None
+        self.send("progress", progress(phase, self.steps, self.clock, metric))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import os
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,20 +17,22 @@ import psutil
 
 from harness.clock import TIMED
 from harness.declarations import Metric
-from results.record import STEPS, WALL, StopReason, TrialSpec
+from results.record import CPU, STEPS, WALL, StopReason, TrialSpec
 
 TRAINING_PHASES = ("initialise", "train")
 """What a trial's process says it is doing while its clock runs, and while it sends messages."""
-LOG_SHARE, LOG_SLACK_SEC = 0.1, 10.0
+LOG_SHARE, LOG_SLACK_SEC = 0.1, 1.0
 """Of the time on the clock, and seconds more: so much may messages, and looking after the entry, take off it."""
 TIME_SHARE, TIME_SLACK_SEC = 0.05, 3.0
 """By how much more than the trial's own clock says its training may take by the parent's; the parent reads its clock
 when it finds the time to take a message."""
-UNTIMED_SHARE, UNTIMED_SLACK_SEC = 0.02, 1.0
-"""How much CPU time, as a share of the timed one and in seconds more, a trial's process may use while it is judged: it
-hands over numbers, and is then stopped."""
+UNTIMED_SHARE, UNTIMED_SLACK_SEC = 0.1, 1.0
+"""How much CPU time off its clock a trial's process may use from the entry's import to its last evaluation, as a share
+of that on the clock and in seconds more: for making the model, messages, looking after the entry and saving."""
 LEDGER_SHARE, LEDGER_SLACK_SEC = 0.001, 0.02
 """By how much of itself, and by how many seconds more, one account of a trial's own may differ from another."""
+PINNED = hasattr(os, "sched_setaffinity")
+"""Whether a trial's process is kept to as many cores as it has threads."""
 VALUE_TOLERANCE = 1e-3
 """By which share of it a verified metric may miss the target: the entry's layout may sum in another order."""
 
@@ -44,6 +47,10 @@ class Accounts:
         self.cpu: dict[str, float] = {}
         self.claimed_before: Mapping[str, float] = {}
         """Seconds by segment that other processes of the trial had spent."""
+        self.cpu_before = 0.0
+        """CPU seconds that they had on the clock."""
+        self.cpu_until_judged = 0.0
+        """CPU seconds of the process until it was stopped last, since the entry came."""
         self._since = time.monotonic(), self._read_cpu()
 
     def _read_cpu(self) -> float:
@@ -62,24 +69,34 @@ class Accounts:
         self.cpu[self.phase] = self.cpu.get(self.phase, 0.0) + cpu
         self.phase, self._since = phase, now
 
-    def resumed(self, segments: Mapping[str, float]) -> None:
+    def stop(self) -> None:
+        """The process stands still from here on."""
+        self.enter(self.phase)
+        self.cpu_until_judged = sum(spent for phase, spent in self.cpu.items() if phase != "setup")
+
+    def go_on(self) -> None:
+        """It does not any more."""
+        self._since = time.monotonic(), self._read_cpu()
+
+    def resumed(self, segments: Mapping[str, float], timed_cpu: float) -> None:
         """The process went on from another one's clock: only what passes from here on can be compared."""
         self.enter(self.phase)
-        self.wall, self.cpu, self.claimed_before = {}, {}, segments
+        self.wall, self.cpu, self.claimed_before, self.cpu_before = {}, {}, segments, timed_cpu
+        self.cpu_until_judged = 0.0
 
     @property
     def training_sec(self) -> float:
         return sum(self.wall.get(phase, 0.0) for phase in TRAINING_PHASES)
-
-    @property
-    def training_cpu_sec(self) -> float:
-        return sum(self.cpu.get(phase, 0.0) for phase in TRAINING_PHASES)
 
     def claimed_sec(self, segments: Mapping[str, float]) -> float:
         """What the trial's own clock says of the same phases."""
         spent = {name: segments.get(name, 0.0) - self.claimed_before.get(name, 0.0) for name in (*TIMED, "log")}
         timed = sum(spent[name] for name in TIMED)
         return timed + min(spent["log"], LOG_SHARE * timed + LOG_SLACK_SEC)
+
+    def claimed_cpu_sec(self, rows: Sequence[Mapping[str, float]]) -> float:
+        """What it says of its CPU time on the clock until its last evaluation."""
+        return max(0.0, rows[-1][CPU] - self.cpu_before) if rows else 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,12 +117,12 @@ def time_breach(accounts: Accounts, segments: Mapping[str, float]) -> str:
     return f"trained for {seen:.1f} s while its own clock says {claimed:.1f} s"
 
 
-def untimed_breach(accounts: Accounts) -> str:
-    """Whether the process worked while it was judged."""
-    spent, trained = accounts.cpu.get("evaluate", 0.0), accounts.training_cpu_sec
-    if spent <= UNTIMED_SHARE * trained + UNTIMED_SLACK_SEC:
+def untimed_breach(accounts: Accounts, rows: Sequence[Mapping[str, float]]) -> str:
+    """Whether the process worked off its clock; the system counts its CPU time, and it was stopped where it is read."""
+    seen, claimed = accounts.cpu_until_judged, accounts.claimed_cpu_sec(rows)
+    if seen <= claimed * (1 + UNTIMED_SHARE) + UNTIMED_SLACK_SEC:
         return ""
-    return f"used {spent:.1f} s of CPU time while it was evaluated, off the clock, and {trained:.1f} s in training"
+    return f"used {seen:.1f} s of CPU time until its last evaluation, of which its own clock has {claimed:.1f} s"
 
 
 def claim_breach(spec: TrialSpec, verification: Verification) -> str:
@@ -137,6 +154,8 @@ def ledger_breach(spec: TrialSpec, rows: Sequence[Mapping[str, float]], outcome:
         "was evaluated between the steps at which it is due": grid is not None
         and any(row[STEPS] % grid for row in rows if row[STEPS] != last[STEPS]),
         "made more steps than it may": spec.max_steps is not None and outcome["steps"] > spec.max_steps,
+        "used more CPU time than its cores have": PINNED
+        and any(row[CPU] > (1 + LEDGER_SHARE) * spec.threads * row[WALL] + LEDGER_SLACK_SEC for row in rows),
         "was evaluated after more time than its segments have": bool(rows) and last[WALL] > timed + LEDGER_SLACK_SEC,
         "met the target at a time at which it was not evaluated": bool(crossing)
         and not any(_agree(wall, crossing["wall"]) for wall in at),
@@ -164,6 +183,6 @@ def verdict(
         ledger_breach(spec, rows, outcome),
         time_breach(accounts, outcome["segments"]),
         claim_breach(spec, verification),
-        untimed_breach(accounts),
+        untimed_breach(accounts, rows),
     ]
     return tuple(text for text in found if text)

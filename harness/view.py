@@ -4,7 +4,6 @@ workload it is, and no way to its data but the input queue."""
 from __future__ import annotations
 
 import inspect
-import weakref
 from collections.abc import Callable
 from types import MethodType
 from typing import Any
@@ -24,30 +23,30 @@ Report = Callable[[str], None]
 
 
 def _shown_class() -> Callable[[MethodType], Callable[..., Any]]:
-    methods: weakref.WeakKeyDictionary[Shown, MethodType] = weakref.WeakKeyDictionary()
+    methods: dict[int, MethodType] = {}  # a weak reference would lead here; views keep what they have shown
 
     class Shown:
         """A method of the workload, without the way back to the workload that a bound method has."""
 
-        __slots__ = ("__weakref__",)
+        __slots__ = ()
 
         def __init__(self, method: MethodType) -> None:
-            methods[self] = method
+            methods[id(self)] = method
 
         def __call__(self, *args: Any, **kwargs: Any) -> Any:
-            return methods[self](*args, **kwargs)
+            return methods[id(self)](*args, **kwargs)
 
         @property
         def __name__(self) -> str:
-            return methods[self].__name__
+            return methods[id(self)].__name__
 
         @property
         def __doc__(self) -> str | None:  # type: ignore[override]
-            return methods[self].__doc__
+            return methods[id(self)].__doc__
 
         @property
         def __signature__(self) -> inspect.Signature:
-            return inspect.signature(methods[self])
+            return inspect.signature(methods[id(self)])
 
     return Shown
 
@@ -55,8 +54,7 @@ def _shown_class() -> Callable[[MethodType], Callable[..., Any]]:
 def _view_class(shown: Callable[[MethodType], Callable[..., Any]]) -> Callable[[Workload, Report], Any]:
     """The class, with what its views stand for, who is told of what is done with them, and the methods that were asked
     for: not in the views, which an entry holds, nor in a table of this module, which it could look up."""
-    behind: weakref.WeakKeyDictionary[Any, tuple[Workload, Report, dict[str, Any]]]
-    behind = weakref.WeakKeyDictionary()
+    behind: dict[int, tuple[Workload, Report, dict[str, Any]]] = {}
 
     class WorkloadView:
         """Passes reading on to a workload, and reports what an entry must not do with it.
@@ -65,13 +63,13 @@ def _view_class(shown: Callable[[MethodType], Callable[..., Any]]) -> Callable[[
           AttributeError: for an attribute that is not shown, and for every assignment.
         """
 
-        __slots__ = ("__weakref__",)
+        __slots__ = ()
 
         def __init__(self, workload: Workload, report: Report) -> None:
-            behind[self] = workload, report, {}
+            behind[id(self)] = workload, report, {}
 
         def __getattr__(self, name: str) -> Any:
-            workload, report, methods = behind[self]
+            workload, report, methods = behind[id(self)]
             if name in methods:
                 return methods[name]
             if name in IDENTITY:
@@ -89,7 +87,7 @@ def _view_class(shown: Callable[[MethodType], Callable[..., Any]]) -> Callable[[
             return methods.setdefault(name, shown(value))
 
         def __setattr__(self, name: str, value: Any) -> None:
-            behind[self][1](f"changes the workload: workload.{name}")
+            behind[id(self)][1](f"changes the workload: workload.{name}")
             raise AttributeError(f"workload.{name} cannot be set: keep what you need in optimizer_state")
 
         def __delattr__(self, name: str) -> None:

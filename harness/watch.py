@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import _signal
 import _thread
-import contextlib
 import ctypes
 import dataclasses
+import fcntl
 import inspect
 import itertools
 import os
@@ -21,12 +21,12 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePath
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from harness.callers import IMPORTER, SPEAKING, Callers
+from harness.callers import IMPORTER, Callers
 from harness.data_events import DATA_EVENT
 from harness.entry_imports import is_allowed_import, module_of
 from harness.fixed_parts import (
@@ -64,9 +64,11 @@ class Breach:
 Report = Callable[[Breach], None]
 
 T = TypeVar("T")
-_BESIDE = "works while the clock stands"
-_set_profile = sys.setprofile
-_FRAMES = frozenset({"tb_frame", "gi_frame", "cr_frame", "ag_frame"})
+_BESIDE = "works beside the clock"
+_DEAF = "works within the watch"
+_frame_of, _frames_of_threads, _absolute = sys._getframe, sys._current_frames, os.path.abspath
+_FRAME_OF_AN_EXCEPTION = "tb_frame"
+_FRAMES_OF_TASKS = frozenset({"gi_frame", "cr_frame", "ag_frame"})
 _BY_THE_CALLER: Mapping[str, str] = {
     "sys._getframe": "looks at the frames of other code",
     "sys._current_frames": "looks at the frames of other code",
@@ -111,6 +113,9 @@ _OWN_MEMORY = frozenset({"mem", "maps", "smaps", "smaps_rollup", "map_files", "p
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _OPEN_FILES = Path("/proc/self/fd")
 _PATHS = (type(Path()), type(PurePath()), os.DirEntry)
+_SIGNALLING = frozenset({fcntl.F_SETOWN, 10, fcntl.F_NOTIFY, 15} if sys.platform == "linux" else ())
+"""Requests by which the system sends signals, of any kind, when something happens to a file; F_SETSIG and F_SETOWN_EX
+have no name everywhere."""
 _TERMINAL = ord("T")
 """The kind of requests to a terminal; the others change what an open file is."""
 
@@ -139,7 +144,7 @@ class Watch:
         self._parts: list[Member] = []
         self._workload: Mapping[str, Any] = {}
         self._structure: Any = None
-        self._hooks = hooks(framework)
+        self._framework, self._hooks = framework, hooks(framework)
         self.breached = False
 
     def start(self) -> None:
@@ -164,7 +169,7 @@ class Watch:
         """As done by the entry's code that is running now."""
         self._busy.now = True
         try:
-            caller = self._callers.beyond_libraries(sys._getframe(2))
+            caller = self._callers.beyond_libraries(_frame_of(2))
         finally:
             self._busy.now = False
         if caller:
@@ -182,8 +187,12 @@ class Watch:
             self._tell(_BY_THE_CALLER[event], caller)
 
     def _on_attribute(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
-        if args[1] in _FRAMES and (caller := self._callers.looking(frame)):
-            self._tell(_BY_THE_CALLER["sys._getframe"], caller)
+        if type(args[1]) is not str:
+            return
+        told = args[1] == _FRAME_OF_AN_EXCEPTION and self._callers.looking(frame)
+        told = told or (args[1] in _FRAMES_OF_TASKS and self._callers.beyond_python(frame))
+        if told:
+            self._tell(_BY_THE_CALLER["sys._getframe"], told)
 
     def _on_set_attribute(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
         owner = getattr(args[0], "__module__", None) or type(args[0]).__module__
@@ -216,8 +225,13 @@ class Watch:
             self._tell("reaches for raw memory through ctypes", caller)
 
     def _on_limit(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
-        if resource.RLIMIT_CPU in args[:2] and (caller := self._callers.beyond_python(frame)):
+        of_time = any(type(value) is int and value == resource.RLIMIT_CPU for value in args[:2])
+        if of_time and (caller := self._callers.beyond_python(frame)):
             self._tell("has itself killed by a limit of CPU time", caller)
+
+    def _on_wish(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
+        if type(args[1]) is int and args[1] in _SIGNALLING and (caller := self._callers.beyond_python(frame)):
+            self._tell("has signals sent by an open file", caller)
 
     def _on_request(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
         if args[1] >> 8 & 0xFF != _TERMINAL:
@@ -253,9 +267,12 @@ class Watch:
 
     # ---- what no event tells of ----
 
+    def remember(self) -> None:
+        """What must stay as it is when the entry's module is imported, and after."""
+        self._members += members(modules_of(FRAMEWORK_MODULES[self._framework]))
+
     def begin(self, loop: TrainingLoop) -> None:
         """Remembers what must stay as it is from here on."""
-        self._members += members(modules_of(FRAMEWORK_MODULES[loop.spec.key.framework]))
         self._members += members(module for module in own_modules() if module not in self._known)
         self._parts = list(_parts_of(loop))
         self._workload = of_workload(loop.workload)
@@ -270,30 +287,10 @@ class Watch:
             if member.is_changed:
                 self.report(f"replaces {member.label}")
 
-    @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
-        """While it lasts the clock stands, so that no function of the entry's may run: none that stands in the place of
-        another, none that is called by an object's end, and none in a thread."""
-        self._find_threads()
-        before = sys.getprofile()
-        _set_profile(self._on_call)
-        try:
-            yield
-        finally:
-            _set_profile(before)
-        self._find_threads()
-
-    def _on_call(self, frame: FrameType, event: str, _: object) -> None:
-        if event != "call" or not self._callers.is_entry(frame):
-            return
-        called_by = frame.f_back
-        if called_by is None or not called_by.f_code.co_filename.endswith(SPEAKING):
-            self._tell(_BESIDE, frame)
-
     def _find_threads(self) -> None:
         """Threads of a library's run an entry's functions too."""
         me = threading.get_ident()
-        for thread, frame in self._unheard(sys._current_frames).items():
+        for thread, frame in self._unheard(_frames_of_threads).items():
             at = frame if thread != me else None
             while at is not None and not self._callers.is_entry(at):
                 at = at.f_back
@@ -317,6 +314,7 @@ class Watch:
 
     def inspect(self, loop: TrainingLoop, structure: Any) -> None:
         """Compares, where the clock is about to stop; ``structure`` is that of the parameters given back."""
+        self._find_threads()
         self._compare([*self._members, *self._parts])
         for label, owner in _owners(loop).items():
             for name in vars(owner):
@@ -340,15 +338,23 @@ class Watch:
 
 def _hearing(watch: Watch, busy: threading.local) -> Callable[[str, tuple[Any, ...]], None]:
     """What hears events, with a table of its own, which nobody can empty."""
-    handlers = dict(_HANDLERS)
+    handlers, frame_of, is_entry, tell = dict(_HANDLERS), sys._getframe, watch._callers.is_entry, watch._tell
 
     def hear(event: str, args: tuple[Any, ...]) -> None:
         handler = handlers.get(event)
-        if handler is None or getattr(busy, "now", False):
+        if handler is None:
+            return
+        if getattr(busy, "now", False):
+            if not getattr(busy, "asks", False):
+                busy.asks = True
+                frame = frame_of(1)
+                if is_entry(frame):
+                    tell(_DEAF, frame)
+                busy.asks = False
             return
         busy.now = True
         try:
-            frame = sys._getframe(1)
+            frame = frame_of(1)
             outer = frame.f_back
             handler(watch, event, args, outer if outer and frame.f_code is _AUDITED else frame)
         finally:
@@ -383,6 +389,7 @@ _HANDLERS: Mapping[str, Callable[[Watch, str, tuple[Any, ...], FrameType], None]
     **dict.fromkeys(_LIMITS, Watch._on_limit),
     **dict.fromkeys((*_FILES, *_CHANGED_FILES), Watch._on_file),
     "fcntl.ioctl": Watch._on_request,
+    "fcntl.fcntl": Watch._on_wish,
     DATA_EVENT: Watch._on_data,
 }
 
@@ -438,11 +445,11 @@ def _path(value: Any, of_open: bool = False) -> Path | None:
         value = _OPEN_FILES / str(value)
         value = value.readlink() if value.is_symlink() else None
     if isinstance(value, bytes):
-        value = os.fsdecode(bytes(value))
+        value = os.fsdecode(bytes.__getitem__(value, slice(None)))  # without a subclass's own methods
     if not isinstance(value, str | os.PathLike):
         return None
-    text = str.__str__(value) if isinstance(value, str) else os.fspath(value)  # without a subclass's own methods
-    path = Path(os.path.abspath(text))  # noqa: PTH100 (Path.absolute keeps "..")
+    text = str.__str__(value) if isinstance(value, str) else os.fspath(value)
+    path = Path(_absolute(text))  # Path.absolute keeps ".."
     return path.resolve() if path.parts[1:2] == ("proc",) else path  # where root and cwd lead anywhere
 
 

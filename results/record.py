@@ -188,7 +188,9 @@ class TrialRecord:
       notes: what else should be known, a line each.
       timeline: the step and the seconds by segment until then, at the first step, at each evaluation and at the end.
       watched: seconds that the last process of the trial took, by its own clock (``child_sec``) and by that of the
-        process that started it (``parent_sec``), from its first message to its last; empty where it died.
+        process that started it (``parent_sec``), from its first message to its last; and CPU seconds from the entry's
+        import to the last evaluation, as the system counts them (``cpu_sec``), and of them on its own clock
+        (``timed_cpu_sec``). Empty where it died.
       speed: of the machine before and after the last process of the trial; see :mod:`harness.speed`.
       flops_per_step: of a forward and backward pass (:mod:`harness.flops`); None where they were not counted.
       breaches: what the entry did that it must not do; a trial with any is disqualified.

@@ -7,6 +7,7 @@ import dataclasses
 import importlib
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -75,13 +76,16 @@ def activate(conventions: Conventions, framework: Framework) -> None:
     _active = _Active(framework, patches)
 
 
-def load_module(conventions: Conventions, framework: Framework) -> ModuleType:
-    """Activates an entry and imports its main file.
+def load_module(
+    conventions: Conventions, framework: Framework, ready: Callable[[], object] = lambda: None
+) -> ModuleType:
+    """Activates an entry, calls ``ready``, and imports its main file.
 
     Raises:
       EntryImportError: something that it imports is not there.
     """
     activate(conventions, framework)
+    ready()
     assert conventions.main is not None and conventions.root is not None
     layout = Layout(conventions.main, conventions.root)
     name = layout.canonical_name(conventions.main)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.data_events import announced, generates
 from workloads.criteo1tb.architecture import CATEGORIES, DENSE
 
 _QUANTILES = 1 << 18
@@ -25,6 +26,7 @@ _ROWS = 1 << 16
 """Rows made at a time, so that they stay in the processor's cache."""
 
 
+@announced(generates)
 def generate(config: Mapping[str, Any], vocabulary: int, sizes: Mapping[str, int]) -> dict[str, dict[str, np.ndarray]]:
     """Splits with ``inputs`` float32 ``[n, 39]`` and ``targets`` float32 ``[n, 1]``.
 

@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from harness.data_events import announced, generates
 from workloads.fastmri import scans
 
 
+@announced(generates)
 def generate(config: Mapping[str, Any], sizes: Mapping[str, int]) -> dict[str, dict[str, np.ndarray]]:
     """Splits with ``inputs`` float32 ``[n, side, side, 2]`` (see :mod:`workloads.fastmri.scans`), ``targets``
     ``[n, side, side]``, the images from all of k-space, and ``volume_max`` ``[n]``, the largest value of an example's

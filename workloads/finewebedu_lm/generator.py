@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from harness.data_events import announced, generates
+
 (END_OF_TEXT, STOP, COMMA, QUOTE, THE, A, THIS, THESE, THAT, SAID, IS, ARE, WAS, WERE) = range(14)
 """Function words; the other ids are blocks of one word class each, see ``Lexicon``."""
 
@@ -26,6 +28,7 @@ _DOCUMENTS = 1000
 _ABSENT = -1
 
 
+@announced(generates)
 def generate(config: Mapping[str, Any], vocabulary: int, sizes: Mapping[str, int]) -> dict[str, dict[str, np.ndarray]]:
     """Splits with ``inputs`` and ``targets`` int32 ``[n, length]``, the targets one token ahead of the inputs."""
     if vocabulary < Lexicon.size():

@@ -11,11 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from harness.data_events import announced, generates
+
 SIDE = 28
 _CHUNK = 1000
 """Images rendered at a time: keeps the coordinates in the processor's cache."""
 
 
+@announced(generates)
 def generate(config: Mapping[str, Any], sizes: Mapping[str, int]) -> dict[str, dict[str, np.ndarray]]:
     """Splits with ``inputs`` float32 ``[n, 28, 28, 1]``, standardised pixels, and ``targets`` int32 ``[n]``; for
     training examples also ``groups``, the glyph that each was rendered from."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.data_events import announced, generates
 from workloads.ogbg.labels import Structure, answers
 from workloads.ogbg.molecules import LINKERS, RINGS, Molecule, bond_features, chances, grow, node_features, pick
 
@@ -20,6 +21,7 @@ _CHUNK = 500
 """Molecules that are labelled at a time; keeps their distance matrices in the processor's cache."""
 
 
+@announced(generates)
 def generate(config: Mapping[str, Any], sizes: Mapping[str, int]) -> dict[str, dict[str, np.ndarray]]:
     """Splits with ``inputs`` int32 ``[n, 24, 9]``, ``bonds`` int32 ``[n, 27, 5]``, ``targets`` and ``weights`` float32
     ``[n, 16]``; a missing answer has target and weight 0. Training molecules also have ``groups``, their scaffold."""

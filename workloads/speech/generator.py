@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.data_events import announced, generates
 from workloads.speech.language import Language
 from workloads.speech.phones import PHONES
 from workloads.speech.synthesis import HOP, Speaker, Tracks, speak, tracks_of
@@ -25,6 +26,7 @@ _CHUNK = 100
 """Utterances that are synthesised at a time; keeps their spectra below 100 MB."""
 
 
+@announced(generates)
 def generate(config: Mapping[str, Any], sizes: Mapping[str, int]) -> dict[str, dict[str, np.ndarray]]:
     """Splits with ``inputs`` int16 ``[n, max_samples]`` (silent after the end), ``lengths`` int32 ``[n]`` (samples of
     speech) and ``targets`` int32 ``[n, max_tokens]``, 0 after the end. Training also has ``groups``, the speaker.

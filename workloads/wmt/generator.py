@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from harness.data_events import announced, generates
 from workloads.wmt.architecture import END, PAD
 from workloads.wmt.grammar import VOCABULARY, Language, Speaker, Translator, in_source
 
 Pair = tuple[list[int], list[int]]
 
 
+@announced(generates)
 def generate(config: Mapping[str, Any], vocabulary: int, sizes: Mapping[str, int]) -> dict[str, dict[str, np.ndarray]]:
     """Splits with ``inputs`` int32 ``[n, source_length]`` and ``targets`` int32 ``[n, target_length]``: token ids, END,
     padding. No source sentence occurs twice, in whatever split.
