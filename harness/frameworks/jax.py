@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib import import_module
 from typing import Any
 
 import jax
@@ -62,7 +62,7 @@ class JaxBackend:
 
     @staticmethod
     def _model(workload: Workload) -> Any:
-        return importlib.import_module(f"{type(workload).__module__.rpartition('.')[0]}.model_jax")
+        return import_module(f"{type(workload).__module__.rpartition('.')[0]}.model_jax")
 
     def init_model(self, workload: Workload, rng: Any, dropout_rate: float | None) -> tuple[dict[str, Any], Any]:
         self._model(workload)  # loaded by now, so that a change of its functions shows

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib
 import random
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -79,7 +79,7 @@ class TorchBackend:
 
     def build_model(self, workload: Workload) -> torch.nn.Module:
         """The model with its framework's own initial values; use under ``torch.device("meta")`` to count only."""
-        module = importlib.import_module(f"{type(workload).__module__.rpartition('.')[0]}.model_torch")
+        module = import_module(f"{type(workload).__module__.rpartition('.')[0]}.model_torch")
         return module.Model(workload.model_config)
 
     def init_model(self, workload: Workload, rng: Any, dropout_rate: float | None) -> tuple[torch.nn.Module, None]:

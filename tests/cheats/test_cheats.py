@@ -27,18 +27,22 @@ POINTLESS = (
     *("metric_replaced_on_import", "claim_that_cannot_be_kept"),
 )
 """What they change in the trial's process has no part in its evaluation: nothing is gained, and there is no breach."""
-CHARGED = ("collected_in_the_log", "trains_when_its_names_are_asked", "tree_that_trains")
+CHARGED = ("collected_in_the_log", "trains_when_its_names_are_asked", "tree_that_trains", "signature_that_trains")
 """What runs where the clock stood is on the clock."""
-UNHEARD_OF = ("message_changed", "path_that_looks", "layer_replaced_on_import")
-"""Nobody calls what they put in the place of something else."""
+UNHEARD_OF = (
+    *("message_changed", "path_that_looks", "layer_replaced_on_import"),
+    *("function_given_other_code", "function_underneath"),
+)
+"""Nobody calls what they put in the place of something else, or it does what it did."""
 OPEN_DATA = ("data_file_read", "root_of_the_process")
 CHEATS = sorted(
     {path.stem for path in ENTRIES.glob("*.py") if not path.stem.startswith("honest")}
     - {*POINTLESS, *CHARGED, *UNHEARD_OF, "root_of_the_process"}
 )
 PREVENTED = {
-    *("shared_memory", "more_cores", "behind_a_method", "loaded_modules"),
+    *("shared_memory", "more_cores", "behind_a_method", "loaded_modules", "generator_unwrapped"),
     *("behind_the_view", "watch_silenced", "size_of_the_log", "size_that_runs", "order_of_the_data"),
+    *("open_files_of_the_data", "weak_reference", "flag_of_a_pipe"),
 }
 """What the kernel refuses, or what there is not, makes the cheat fail; there is nothing to disqualify it for."""
 

@@ -4,7 +4,6 @@ import honest_torch as honest
 import torch
 from honest_torch import *
 
-CAUGHT = "works while the clock stands"
 SEEN = []
 
 

@@ -5,7 +5,7 @@ import sys
 import honest_torch as honest
 from honest_torch import *
 
-CAUGHT = r"replaces harness\.frameworks\.torch\._LOSSES|works while the clock stands"
+CAUGHT = r"replaces harness\.frameworks\.torch\._LOSSES"
 SEEN = []
 
 

@@ -7,7 +7,7 @@ import honest_torch as honest
 from fsspec.asyn import get_loop
 from honest_torch import *
 
-CAUGHT = "works while the clock stands"
+CAUGHT = "works beside the clock"
 STARTED = []
 
 
