@@ -213,7 +213,7 @@ def _start(context: Any, task: TrialTask, digest: str, slot: Slot, logs: Path) -
     started_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     trial = RunningTrial(task, digest, process, connection, slot, log, judging, started_at, now, now)
     trial.version, trial.saved, trial.may_resume = version, saved, version is not None
-    trial.accounts = Accounts(process.pid)
+    trial.accounts = Accounts(process.pid, starts_gpu=bool(slot.gpu))
     return trial
 
 

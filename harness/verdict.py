@@ -28,7 +28,10 @@ TIME_SHARE, TIME_SLACK_SEC = 0.05, 3.0
 when it finds the time to take a message."""
 UNTIMED_SHARE, UNTIMED_SLACK_SEC = 0.1, 1.0
 """How much CPU time off its clock a trial's process may use from the entry's import to its last evaluation, as a share
-of that on the clock and in seconds more: for making the model, messages, looking after the entry and saving."""
+of that on the clock and in seconds more: for making the model, messages, looking after the entry and saving. As much
+again as it used before the entry came is free too, which is more where the machine is slow."""
+GPU_START_SEC = 10.0
+"""More of it where a GPU is started."""
 LEDGER_SHARE, LEDGER_SLACK_SEC = 0.001, 0.02
 """By how much of itself, and by how many seconds more, one account of a trial's own may differ from another."""
 PINNED = hasattr(os, "sched_setaffinity")
@@ -40,8 +43,8 @@ VALUE_TOLERANCE = 1e-3
 class Accounts:
     """Wall and CPU seconds of a process by phase, as its parent sees them."""
 
-    def __init__(self, pid: int | None) -> None:
-        self._pid = pid
+    def __init__(self, pid: int | None, starts_gpu: bool = False) -> None:
+        self._pid, self._starts_gpu = pid, starts_gpu
         self.phase = "setup"
         self.wall: dict[str, float] = {}
         self.cpu: dict[str, float] = {}
@@ -81,7 +84,8 @@ class Accounts:
     def resumed(self, segments: Mapping[str, float], timed_cpu: float) -> None:
         """The process went on from another one's clock: only what passes from here on can be compared."""
         self.enter(self.phase)
-        self.wall, self.cpu, self.claimed_before, self.cpu_before = {}, {}, segments, timed_cpu
+        self.wall, self.cpu = {}, {"setup": self.cpu.get("setup", 0.0)}
+        self.claimed_before, self.cpu_before = segments, timed_cpu
         self.cpu_until_judged = 0.0
 
     @property
@@ -93,6 +97,10 @@ class Accounts:
         spent = {name: segments.get(name, 0.0) - self.claimed_before.get(name, 0.0) for name in (*TIMED, "log")}
         timed = sum(spent[name] for name in TIMED)
         return timed + min(spent["log"], LOG_SHARE * timed + LOG_SLACK_SEC)
+
+    @property
+    def free_cpu_sec(self) -> float:
+        return UNTIMED_SLACK_SEC + self.cpu.get("setup", 0.0) + GPU_START_SEC * self._starts_gpu
 
     def claimed_cpu_sec(self, rows: Sequence[Mapping[str, float]]) -> float:
         """What it says of its CPU time on the clock until its last evaluation."""
@@ -120,7 +128,7 @@ def time_breach(accounts: Accounts, segments: Mapping[str, float]) -> str:
 def untimed_breach(accounts: Accounts, rows: Sequence[Mapping[str, float]]) -> str:
     """Whether the process worked off its clock; the system counts its CPU time, and it was stopped where it is read."""
     seen, claimed = accounts.cpu_until_judged, accounts.claimed_cpu_sec(rows)
-    if seen <= claimed * (1 + UNTIMED_SHARE) + UNTIMED_SLACK_SEC:
+    if seen <= claimed * (1 + UNTIMED_SHARE) + accounts.free_cpu_sec:
         return ""
     return f"used {seen:.1f} s of CPU time until its last evaluation, of which its own clock has {claimed:.1f} s"
 

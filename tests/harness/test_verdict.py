@@ -9,7 +9,7 @@ from harness.clock import TIMED
 from harness.plan import plan_trials
 from harness.suite import Request
 from harness.verdict import Accounts, Verification, claim_breach, ledger_breach, time_breach, untimed_breach, verdict
-from results.record import STEPS, WALL, StopReason
+from results.record import CPU, STEPS, WALL, StopReason
 
 SEGMENTS = dict.fromkeys((*TIMED, "log"), 0.0)
 
@@ -61,7 +61,7 @@ def test_time_moved_into_an_untimed_segment_is_seen(now):
 
 def test_what_other_processes_spent_is_not_compared(now):
     accounts = accounts_of(now, ("initialise", 3), ("train", 4))
-    accounts.resumed({**SEGMENTS, "step": 100.0})
+    accounts.resumed({**SEGMENTS, "step": 100.0}, 100.0)
     now.passes(accounts, "train", 10)
     accounts.enter("ended")
     assert time_breach(accounts, {**SEGMENTS, "step": 110.0}) == ""
@@ -71,13 +71,34 @@ def test_what_other_processes_spent_is_not_compared(now):
 VERIFIED = {"value": 1.0, "wall_sec": 0.4}
 
 
-def test_work_while_a_trial_is_judged_is_seen(now):
-    idle = accounts_of(now, *[("train", 10), ("evaluate", 0.3)] * 6)
-    busy = accounts_of(now, *[("train", 10), ("evaluate", 0.5)] * 6)
-    assert untimed_breach(idle) == ""
-    assert untimed_breach(busy) == (
-        "used 3.0 s of CPU time while it was evaluated, off the clock, and 60.0 s in training"
-    )
+@pytest.mark.parametrize(
+    ("claimed", "on_a_gpu", "told"),
+    [
+        (19.0, False, ""),
+        (18.0, False, "used 22.0 s of CPU time until its last evaluation, of which its own clock has 18.0 s"),
+        (10.0, True, ""),
+    ],
+)
+def test_cpu_time_off_the_clock_is_seen(now, claimed, on_a_gpu, told):
+    accounts = Accounts(1, on_a_gpu)
+    for phase, seconds in (("setup", 1.0), ("initialise", 2.0), ("train", 19.0), ("evaluate", 1.0)):
+        now.passes(accounts, phase, seconds)
+    accounts.stop()
+    now.wall += 50.0  # the judge's
+    accounts.go_on()
+    now.passes(accounts, "train", 30.0)  # after the last evaluation
+    accounts.enter("ended")
+    assert untimed_breach(accounts, [{CPU: claimed / 2}, {CPU: claimed}]) == told
+
+
+def test_cpu_time_of_earlier_processes_is_not_compared(now):
+    accounts = Accounts(1)
+    now.passes(accounts, "setup", 3.0)
+    accounts.resumed(SEGMENTS, 100.0)
+    now.passes(accounts, "train", 10.0)
+    accounts.stop()
+    assert untimed_breach(accounts, [{CPU: 109.0}]) == ""
+    assert untimed_breach(accounts, [{CPU: 104.0}])
 
 
 @pytest.mark.parametrize(
@@ -106,7 +127,7 @@ ENDED = {
     "stop_reason": StopReason.TARGET_REACHED,
     "crossing": {"steps": 500, "wall": 10.0},
 }
-ROWS = [{STEPS: 250, WALL: 5.5}, {STEPS: 500, WALL: 10.0}]
+ROWS = [{STEPS: 250, WALL: 5.5, CPU: 5.4}, {STEPS: 500, WALL: 10.0, CPU: 10.0}]
 
 
 @pytest.mark.parametrize(
@@ -115,17 +136,22 @@ ROWS = [{STEPS: 250, WALL: 5.5}, {STEPS: 500, WALL: 10.0}]
         ({}, ROWS, ""),
         ({"wall_sec": 30.0}, ROWS, "segments that do not add up"),
         ({}, [ROWS[1], ROWS[0]], "go back in time"),
-        ({}, [{STEPS: 250, WALL: 11.0}, ROWS[1]], "go back in time"),
-        ({}, [{STEPS: 5, WALL: 0.1}, *ROWS], "between the steps at which it is due"),
+        ({}, [{STEPS: 250, WALL: 11.0, CPU: 5.4}, ROWS[1]], "go back in time"),
+        ({}, [{STEPS: 5, WALL: 0.1, CPU: 0.1}, *ROWS], "between the steps at which it is due"),
         ({"steps": 7000}, ROWS, "more steps than it may"),
         (
             {"crossing": None, "stop_reason": StopReason.STEP_LIMIT},
-            [ROWS[0], {STEPS: 500, WALL: 90.0}],
+            [ROWS[0], {STEPS: 500, WALL: 90.0, CPU: 10.0}],
             "more time than",
         ),
         ({"crossing": {"steps": 500, "wall": 0.01}}, ROWS, "at a time at which it was not evaluated"),
+        ({}, [ROWS[0], {**ROWS[1], CPU: 10.1}], "used more CPU time than its cores have"),
         ({"crossing": {"steps": 499, "wall": 10.0}}, ROWS, "at a time at which it was not evaluated"),
-        ({"crossing": {"steps": 500, "wall": 0.01}}, [{STEPS: 500, WALL: 0.01}], "another time than its segments say"),
+        (
+            {"crossing": {"steps": 500, "wall": 0.01}},
+            [{STEPS: 500, WALL: 0.01, CPU: 0.01}],
+            "another time than its segments say",
+        ),
     ],
 )
 def test_accounts_of_a_trial_that_contradict_each_other_are_seen(trial_spec, changed, rows, told):
