@@ -72,7 +72,7 @@ def run_trial(task: TrialTask, send: Send, judge: Evaluates | None = None) -> Ou
         lambda breach: send("breach", {"text": breach.text}),
         lambda functions: batch_size_of(functions, workload),
     )
-    send("progress", progress("initialise", 0, clock, None))
+    send("progress", progress("import", 0, clock, None))
     # What an entry's module computes when it is imported is its own work; a composition's modules are the harness's.
     with clock.segment("initialise" if task.entry.kind == "module" else "setup"):
         defaults, ready = task.spec.hyperparameters is None, confinement.remember

@@ -29,10 +29,7 @@ POINTLESS = (
 """What they change in the trial's process has no part in its evaluation: nothing is gained, and there is no breach."""
 CHARGED = ("collected_in_the_log", "trains_when_its_names_are_asked", "tree_that_trains", "signature_that_trains")
 """What runs where the clock stood is on the clock."""
-UNHEARD_OF = (
-    *("message_changed", "path_that_looks", "layer_replaced_on_import"),
-    *("function_given_other_code", "function_underneath"),
-)
+UNHEARD_OF = (*("message_changed", "path_that_looks", "function_given_other_code", "function_underneath"),)
 """Nobody calls what they put in the place of something else, or it does what it did."""
 OPEN_DATA = ("data_file_read", "root_of_the_process")
 CHEATS = sorted(

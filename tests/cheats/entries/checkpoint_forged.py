@@ -16,7 +16,7 @@ REAL = pathlib.Path.read_bytes
 def _read_bytes(path):
     pathlib.Path.read_bytes = REAL
     FOLDERS.append(path.parent)
-    return REAL(path)
+    raise FileNotFoundError
 
 
 def update_params(**arguments):

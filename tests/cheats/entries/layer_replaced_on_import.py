@@ -3,6 +3,7 @@
 import torch
 from honest_torch import *
 
+CAUGHT = "replaces torch.nn.functional.linear"
 REAL, SEEN = torch.nn.functional.linear, []
 
 
