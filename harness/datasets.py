@@ -98,10 +98,11 @@ def _mini(name: str, data_dir: Path | None) -> str:
     cache = getattr(make_workload(name, "mini", data_dir), "cache", None)
     if cache is None:
         return "needs no data"
-    if not cache.folder.exists():
-        return f"needs no data; it will be generated in {cache.folder}"
     try:
-        cache.check()
+        with real_data.file_errors(cache.folder):
+            if not cache.folder.exists():
+                return f"needs no data; it will be generated in {cache.folder}"
+            cache.check()
     except WorkloadError as error:
         return str(error)
     return f"needs no data; it has been generated in {cache.folder}"
@@ -119,10 +120,11 @@ def prepare_data(workload: str, data_dir: Path | None = None) -> DataStatus:
     if reader is None:
         raise UsageError(f"the real data of {name} cannot be read yet; the scale mini needs none")
     if prepare := getattr(reader, "prepare", None):
-        if not folder.is_dir():
-            raise WorkloadError(
-                f"there is no folder {folder}; put {reader.SOURCE.summary} there, "
-                f"see `timetrial data status {name}`, or name another data directory with --data-dir"
-            )
-        prepare(folder)
+        with real_data.file_errors(folder):
+            if not folder.is_dir():
+                raise WorkloadError(
+                    f"there is no folder {folder}; put {reader.SOURCE.summary} there, "
+                    f"see `timetrial data status {name}`, or name another data directory with --data-dir"
+                )
+            prepare(folder)
     return data_status(name, data_dir)

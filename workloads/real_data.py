@@ -11,18 +11,24 @@ A reader is a module ``workloads/<name>/reader.py`` with
 - ``sizes(folder, settings) -> dict[split, number of examples]``, optional and quick; compared with the settings'.
 - ``FOLDER``, optional: the folder's name in the data directory, where workloads share it; else the workload's name.
 
-All raise ``DataError`` (``Problem.error()``) with the file, the line where there is one, and the remedy.
+All raise ``DataError`` (``Problem.error()``) with the file, the line where there is one, and the remedy. What the file
+system refuses they let through: :func:`file_errors` around their calls translates it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import errno
 import hashlib
 import importlib
+import json
 import logging
-from collections.abc import Callable, Iterable, Mapping
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, BinaryIO, Protocol, cast
 
 import numpy as np
 
@@ -33,6 +39,22 @@ log = logging.getLogger("timetrial.data")
 """Progress of conversions; ``timetrial data prepare`` prints it."""
 _SHOWN = 5
 """Problems that one error lists."""
+_REMEDIES = {
+    errno.ENOENT: "put it there, or remove the link that names it",
+    errno.EACCES: "change its permissions, or those of a folder above it",
+    errno.EPERM: "change its permissions, or those of a folder above it",
+    errno.EROFS: "make it writable, or copy the data to a data directory that is (--data-dir)",
+    errno.ENOSPC: "free some space there",
+    errno.EDQUOT: "free some space there",
+    errno.EFBIG: "let files become larger there (`ulimit -f`, or another file system)",
+    errno.ENAMETOOLONG: "shorten its name, or that of the data directory",
+    errno.ELOOP: "remove the links that lead in a circle",
+    errno.EEXIST: "move it away, a folder has to be made there",
+    errno.ENOTDIR: "move the file away that lies where a folder has to be",
+    errno.EISDIR: "move the folder away that lies where a file has to be",
+    errno.EMFILE: "allow more open files (`ulimit -n`)",
+}
+"""By the number of an OSError."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,18 +128,22 @@ def problems_of(workload: str, data_root: Path, settings: Settings) -> list[Prob
     reader, folder = reader_of(workload), data_folder(workload, data_root)
     if reader is None:
         return [Problem(folder, f"the real data of {workload} cannot be read yet", "use the scale mini")]
+    try:
+        with file_errors(folder):
+            return _reader_problems(reader, folder, settings)
+    except DataError as error:
+        return [error.problem]
+
+
+def _reader_problems(reader: Reader, folder: Path, settings: Settings) -> list[Problem]:
     if not folder.is_dir():
         return [Problem(folder, "there is no such folder", f"make it, and put {reader.SOURCE.summary} there")]
     found = reader.check(folder)
     if found or not hasattr(reader, "sizes"):
         return found
-    try:
-        sizes = reader.sizes(folder, settings)
-    except DataError as error:
-        return [error.problem]
     return [
         problem
-        for split, size in sizes.items()
+        for split, size in reader.sizes(folder, settings).items()
         for problem in _size_problems(folder, split, size, settings, reader.SOURCE)
     ]
 
@@ -139,7 +165,8 @@ def load_split(workload: str, data_root: Path, split: str, settings: Settings) -
     reader, folder = reader_of(workload), data_folder(workload, data_root)
     assert reader is not None  # otherwise that was a problem
     stored = "train" if split == "eval_train" else split
-    arrays = reader.load_split(folder, stored, settings)
+    with file_errors(folder):
+        arrays = reader.load_split(folder, stored, settings)
     for problem in _size_problems(folder, stored, len(arrays["targets"]), settings, reader.SOURCE):
         raise problem.error()
     return {name: array[: settings.splits[split]] for name, array in arrays.items()}
@@ -153,7 +180,110 @@ def _size_problems(folder: Path, split: str, found: int, settings: Settings, sou
     return [Problem(folder, what, f"get {source.summary} again, whole ({source.origin})")]
 
 
+@contextlib.contextmanager
+def file_errors(place: Path) -> Iterator[None]:
+    """What the file system refuses becomes a problem of the file, or of ``place`` where the error names none.
+
+    Raises:
+      DataError: in place of an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        file = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes | os.PathLike) else place
+        # numpy's error about a full disk has a text and no number.
+        default = "see that there is free space, and that the files there can be read and written"
+        remedy = _REMEDIES.get(error.errno or 0, default)
+        what = os.strerror(error.errno) if error.errno else str(error)
+        raise Problem(file, f"cannot be read or written ({what})", remedy).error() from error
+
+
 # ---- for readers ----
+
+
+@contextlib.contextmanager
+def damage(path: Path, what: str, remedy: str, *errors: type[Exception]) -> Iterator[None]:
+    """What a library says about the content of a file becomes a problem of it: ``errors``, and an OSError without a
+    number; one with a number comes from the file system.
+
+    Raises:
+      DataError: in place of these.
+    """
+    try:
+        yield
+    except DataError:
+        raise
+    except (OSError, *errors) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            error.filename = error.filename or path  # HDF5 names it in the text only.
+            raise
+        raise Problem(path, f"{what} ({str(error) or type(error).__name__})", remedy).error() from error
+
+
+def hidden(name: str) -> bool:
+    """Whether a file or folder is none of the data, whatever it ends in: macOS's ``._x``, ``.ipynb_checkpoints``."""
+    return name.startswith(".")
+
+
+def listed(folder: Path, pattern: str) -> list[Path]:
+    """What matches below a folder, sorted; nothing hidden, nor within what is hidden."""
+    return sorted(p for p in folder.glob(pattern) if not any(map(hidden, p.relative_to(folder).parts)))
+
+
+def utf8(content: bytes, path: Path, remedy: str, line: int | None = None) -> str:
+    """Text of (a line of) a file.
+
+    Raises:
+      DataError: it is not UTF-8.
+    """
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise Problem(path, f"is not UTF-8 ({error.reason})", remedy, line).error() from None
+
+
+def manifest_of(path: Path, form: Mapping[str, type], remedy: str) -> dict[str, Any]:
+    """A JSON object of which ``form`` gives keys and the types of their values.
+
+    Raises:
+      DataError: the file is missing, or holds something else.
+    """
+    for problem in file_problems(path, remedy):
+        raise problem.error()
+    with damage(path, "cannot be read", remedy, ValueError):
+        found = json.loads(path.read_bytes())
+    wrong = [key for key, kind in form.items() if not (isinstance(found, dict) and isinstance(found.get(key), kind))]
+    if wrong:
+        raise Problem(path, f"cannot be read (no {form[wrong[0]].__name__} {wrong[0]!r})", remedy).error()
+    return found
+
+
+def saved_array(path: Path, remedy: str, axes: int = 1, mapped: bool = False) -> np.ndarray:
+    """The array of an ``.npy`` file with so many axes; through a memory map if ``mapped``.
+
+    Raises:
+      DataError: the file is missing or damaged, or holds something else.
+    """
+    with damage(path, "cannot be read", remedy, ValueError, EOFError, SyntaxError):
+        found = np.load(path, mmap_mode="r" if mapped else None)
+    if not isinstance(found, np.ndarray) or found.ndim != axes:
+        raise Problem(path, f"cannot be read (no array with {axes} axes)", remedy).error()
+    return found.view(np.ndarray)
+
+
+@contextlib.contextmanager
+def new_file(path: Path) -> Iterator[BinaryIO]:
+    """A temporary file beside ``path``, to be written; becomes ``path`` by a rename when the block ends well, and
+    disappears when it does not. Several processes may make the same file."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".making-", delete=False) as file:
+        temporary = Path(file.name)
+        try:
+            yield cast(BinaryIO, file)
+            file.flush()
+            temporary.chmod(0o644)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def file_problems(path: Path, remedy: str, at_least: int = 1, exactly: int | None = None) -> list[Problem]:
@@ -203,9 +333,9 @@ class Lazy:
 
 
 def lazily(
-    count: int, names: Iterable[str], fetch: Callable[[np.ndarray], Mapping[str, np.ndarray]]
+    place: Path, count: int, names: Iterable[str], fetch: Callable[[np.ndarray], Mapping[str, np.ndarray]]
 ) -> dict[str, Lazy]:
-    """Lazy arrays of ``count`` examples by name, for a ``fetch`` that reads all names at once.
+    """Lazy arrays of ``count`` examples by name, for a ``fetch`` that reads all names at once, in the folder ``place``.
 
     What was read last is kept, so that the arrays of one batch cost one read.
     """
@@ -213,7 +343,8 @@ def lazily(
 
     def read(positions: np.ndarray) -> Mapping[str, np.ndarray]:
         if not last or not np.array_equal(last[0][0], positions):
-            last[:] = [(positions, fetch(positions))]
+            with file_errors(place):
+                last[:] = [(positions, fetch(positions))]
         return last[0][1]
 
     def one(name: str) -> Lazy:

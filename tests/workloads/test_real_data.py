@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -10,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from harness.datasets import prepare_data
 from harness.spec import WorkloadError
 from workloads import real_data
 from workloads.cache import new_folder
-from workloads.real_data import DataSource, Problem, checksum, file_problems, lazily
+from workloads.mnist.workload import WORKLOAD
+from workloads.real_data import DataError, DataSource, Problem, checksum, file_problems, lazily
 
 
 def test_every_reader_says_what_it_reads_and_finds_problems_in_an_empty_folder(name, tmp_path):
@@ -60,6 +63,126 @@ def test_checksum_is_of_the_whole_content(tmp_path):
     assert checksum(path, "md5") == hashlib.md5(content).hexdigest()
 
 
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(errno.ENOSPC, ""), r"mnist: .*No space left on device\); free some space there"),
+        (OSError(errno.EACCES, "", "/a/b"), r"^/a/b: .*Permission denied\); change its permissions"),
+        (OSError(errno.EROFS, "", Path("/a/b")), r"^/a/b: .*Read-only file system\); make it writable"),
+        (OSError(errno.EXDEV, "", b"/a/b"), r"^/a/b: .*; see that there is free space"),
+        (
+            OSError("80 requested and 12 written"),
+            r"mnist: .*80 requested and 12 written\); see that there is free space",
+        ),
+    ],
+    ids=str,
+)
+def test_what_the_file_system_refuses_is_told_with_the_file_and_a_remedy(tmp_path, monkeypatch, error, told):
+    def refused(*_):
+        raise error
+
+    reader, settings = real_data.reader_of("mnist"), WORKLOAD.settings["full"]
+    (tmp_path / "mnist").mkdir()
+    monkeypatch.setattr(reader, "check", refused)
+    (problem,) = real_data.problems_of("mnist", tmp_path, settings)
+    assert re.search(told, str(problem))
+    monkeypatch.setattr(reader, "check", lambda _: [])
+    monkeypatch.setattr(reader, "sizes", refused)
+    (problem,) = real_data.problems_of("mnist", tmp_path, settings)
+    assert re.search(told, str(problem))
+    monkeypatch.delattr(reader, "sizes")
+    monkeypatch.setattr(reader, "load_split", refused)
+    with pytest.raises(DataError, match=told):
+        real_data.load_split("mnist", tmp_path, "test", settings)
+    monkeypatch.setattr(reader, "prepare", refused, raising=False)
+    with pytest.raises(DataError, match=told):
+        prepare_data("mnist", tmp_path)
+    with pytest.raises(DataError, match=told):
+        lazily(tmp_path / "mnist", 3, ("inputs",), refused)["inputs"][np.array([0])]
+
+
+def test_a_name_that_is_too_long_is_a_problem(tmp_path):
+    (problem,) = real_data.problems_of("mnist", tmp_path / ("x" * 300), WORKLOAD.settings["full"])
+    assert "File name too long" in problem.what and "shorten its name" in problem.remedy
+
+
+def test_what_a_library_says_of_content_is_damage_and_what_the_system_says_is_not(tmp_path):
+    for error in (OSError("no signature"), KeyError("x"), ValueError()):
+        reading = real_data.damage(tmp_path / "x", "cannot be read", "again", KeyError, ValueError)
+        with pytest.raises(DataError, match="x: cannot be read .*; again"), reading:
+            raise error
+    with pytest.raises(PermissionError) as caught, real_data.damage(tmp_path / "x", "", ""):
+        raise PermissionError(errno.EACCES, "as HDF5 says it")
+    assert caught.value.filename == tmp_path / "x"
+
+
+def test_what_is_hidden_is_not_listed(tmp_path):
+    for name in ("b/2.h5", "a/1.h5", "a/._1.h5", ".ipynb_checkpoints/1.h5"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    assert real_data.listed(tmp_path, "*/*.h5") == [tmp_path / "a/1.h5", tmp_path / "b/2.h5"]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "has 0 bytes"),
+        (b"{", "cannot be read"),
+        (b"\xff", "cannot be read"),
+        (b"[]", "no int 'rows'"),
+        (b"{}", "no int 'rows'"),
+        (b'{"rows": "3"}', "no int 'rows'"),
+    ],
+)
+def test_a_manifest_that_lacks_something_is_told(tmp_path, content, told):
+    path = tmp_path / "manifest.json"
+    with pytest.raises(DataError, match="manifest.json: is missing; again"):
+        real_data.manifest_of(path, {"rows": int}, "again")
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=f"manifest.json: .*{told}.*; again"):
+        real_data.manifest_of(path, {"rows": int}, "again")
+    path.write_text('{"rows": 3}')
+    assert real_data.manifest_of(path, {"rows": int}, "again") == {"rows": 3}
+
+
+def npz(path):
+    with path.open("wb") as file:
+        np.savez(file, a=1)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        npz,
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(path.read_bytes()[:-1]),
+        lambda path: path.write_bytes(b"xxxxxx" + path.read_bytes()[6:]),
+        lambda path: path.write_bytes(path.read_bytes().replace(b"{", b"(", 1)),
+        lambda path: np.save(path, np.zeros((2, 2))),
+    ],
+)
+@pytest.mark.parametrize("mapped", [False, True])
+def test_a_damaged_array_is_told(tmp_path, write, mapped):
+    path = tmp_path / "a.npy"
+    np.save(path, np.arange(3))
+    assert real_data.saved_array(path, "again", mapped=mapped).tolist() == [0, 1, 2]
+    write(path)
+    with pytest.raises(DataError, match="a.npy: cannot be read .*; again"):
+        real_data.saved_array(path, "again", mapped=mapped)
+
+
+def test_a_new_file_appears_whole_or_not_at_all_and_two_may_be_made_at_once(tmp_path):
+    target = tmp_path / "x"
+    with pytest.raises(RuntimeError), real_data.new_file(target) as file:
+        file.write(b"half")
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+    with real_data.new_file(target) as file, real_data.new_file(target) as other:
+        other.write(b"2")
+        file.write(b"1")
+    assert list(tmp_path.iterdir()) == [target] and target.read_bytes() == b"1"
+
+
 def test_a_new_folder_appears_whole_or_not_at_all(tmp_path):
     target = tmp_path / "deep" / "made"
     with pytest.raises(RuntimeError), new_folder(target) as temporary:
@@ -75,14 +198,14 @@ def test_a_new_folder_appears_whole_or_not_at_all(tmp_path):
     assert (target / "whole").read_text() == "1"
 
 
-def test_lazy_examples_are_read_once_per_batch_and_sliced_without_reading():
+def test_lazy_examples_are_read_once_per_batch_and_sliced_without_reading(tmp_path):
     numbers, reads = np.arange(100), []
 
     def fetch(positions):
         reads.append(list(positions))
         return {"inputs": numbers[positions], "targets": -numbers[positions]}
 
-    arrays = lazily(100, ("inputs", "targets"), fetch)
+    arrays = lazily(tmp_path, 100, ("inputs", "targets"), fetch)
     index = np.array([7, 3, 7])
     assert arrays["inputs"][index].tolist() == [7, 3, 7]
     assert arrays["targets"][index].tolist() == [-7, -3, -7]

@@ -67,7 +67,7 @@ def load_split(folder: Path, split: str, settings: Settings) -> Mapping[str, Laz
     ``[n, 1]``; both lazy."""
     shards = Shards.of(folder, split)
     fetch = functools.partial(shards.fetch, vocabulary=settings.model["vocabulary"])
-    return lazily(shards.count, ("inputs", "targets"), fetch)
+    return lazily(folder, shards.count, ("inputs", "targets"), fetch)
 
 
 @dataclasses.dataclass(frozen=True)

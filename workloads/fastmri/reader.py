@@ -80,7 +80,7 @@ def load_split(folder: Path, split: str, settings: Settings) -> Mapping[str, Any
         largest = np.array([volumes[number].largest for number in owner[positions]], np.float32)
         return {"inputs": inputs, "width": width, "targets": targets, "volume_max": largest}
 
-    return lazily(len(owner), ("inputs", "width", "targets", "volume_max"), fetch)
+    return lazily(folder, len(owner), ("inputs", "width", "targets", "volume_max"), fetch)
 
 
 def _read(volume: Volume, slices: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -87,7 +87,7 @@ def load_split(folder: Path, split: str, settings: Settings) -> Mapping[str, Laz
         if manifest["vocabulary"] > limit:
             what = f"knows {manifest['vocabulary']:,} tokens, the model {limit:,}"
             raise Problem(folder / _TOKENIZER[0], what, "use GPT-2's").error()
-    return lazily(min(rows.count, settings.splits[split]), ("inputs", "targets"), rows.fetch)
+    return lazily(folder, min(rows.count, settings.splits[split]), ("inputs", "targets"), rows.fetch)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -95,7 +95,7 @@ def load_split(folder: Path, split: str, settings: Settings) -> Mapping[str, Laz
     """``inputs`` int16 ``[n, longest]``, ``lengths`` int32 ``[n]`` and ``targets`` int32 ``[n, longest]``; lazy: the
     chosen are padded with 0 to the longest of them."""
     utterances = _Utterances.of([_prepared(folder, name) for name in SUBSETS[split]])
-    return lazily(len(utterances.sources), ("inputs", "lengths", "targets"), utterances.fetch)
+    return lazily(folder, len(utterances.sources), ("inputs", "lengths", "targets"), utterances.fetch)
 
 
 @functools.lru_cache(maxsize=2)

@@ -84,7 +84,7 @@ def load_split(folder: Path, split: str, settings: Settings) -> Mapping[str, Any
             for name, (tokens, bounds) in zip(SIDES, sides, strict=True)
         }
 
-    return lazily(len(sides[0][1]) - 1, SIDES, fetch)
+    return lazily(folder, len(sides[0][1]) - 1, SIDES, fetch)
 
 
 def packed_rows(folder: Path, length: int) -> dict[str, Lazy]:
@@ -99,7 +99,7 @@ def packed_rows(folder: Path, length: int) -> dict[str, Lazy]:
             for name, (tokens, bounds) in zip(SIDES, sides, strict=True)
         }
 
-    return lazily(len(starts) - 1, SIDES, fetch)
+    return lazily(folder, len(starts) - 1, SIDES, fetch)
 
 
 def decoded_text(folder: Path, sentences: Sequence[Sequence[int]], size: int = VOCABULARY) -> list[str]:
