@@ -94,6 +94,10 @@ def lines(change):
     return damage
 
 
+def every(change):
+    return lines(lambda rows: rows.__setitem__(slice(None), map(change, rows)))
+
+
 def put(line, content):
     return lines(lambda rows: rows.__setitem__(line, content))
 
@@ -128,8 +132,16 @@ def test_every_file_that_is_not_gzipped_is_listed(folder):
         ("raw/edge", put(0, "0,3"), "line 1 names an atom that its molecule does not have"),
         ("raw/node-feat", put(2, "5,0,-4,5,3,0,2,0,0"), "line 3 holds a negative number"),
         ("raw/num-node-list", put(1, "-1"), "molecule 1 has a negative count"),
-        ("raw/node-feat", put(2, "5,0,4,5"), "not a table of 9 numbers per line"),
-        ("raw/node-feat", put(2, "5,0,4,5,3,0,2,0,0,7"), "not a table of 9 numbers per line"),
+        ("raw/node-feat", put(2, "5,0,4,5"), "node-feat.csv.gz:3: has 4 values instead of 9"),
+        ("raw/node-feat", put(2, "5,0,4,5,3,0,2,0,0,7"), "node-feat.csv.gz:3: has 10 values instead of 9"),
+        ("raw/edge", every(lambda row: f"{row},0"), "edge.csv.gz:1: has 3 values instead of 2"),
+        ("raw/edge-feat", every(lambda row: row[:-2]), "edge-feat.csv.gz:1: has 2 values instead of 3"),
+        ("raw/graph-label", every(lambda row: f"{row},{row}"), "graph-label.csv.gz:1: has 256 values instead of 128"),
+        ("raw/graph-label", every(lambda row: row.rsplit(",", 28)[0]), "graph-label.csv.gz:1: has 100 values"),
+        ("raw/graph-label", put(3, "1.0,0.0"), "graph-label.csv.gz:4: has 2 values instead of 128"),
+        ("raw/graph-label", put(3, ""), "graph-label.csv.gz:4: has 1 values instead of 128"),
+        ("raw/edge", lines(lambda rows: rows.__setitem__(slice(1, 3), ["0", "0,1,2"])), "not a table of 2 numbers"),
+        ("split/scaffold/test", put(0, "3,5"), "test.csv.gz:1: has 2 values instead of 1"),
         ("raw/node-feat", put(2, "5,0,4,5,3,0,2,0,99999"), "not a table of 9 numbers per line"),
         ("raw/edge-feat", put(2, "0,a,0"), "not a table of 3 numbers per line"),
         ("raw/graph-label", put(0, ",".join(["2.0"] * TASKS)), "line 1, column 1 is 2, neither 0, 1 nor empty"),
@@ -142,3 +154,22 @@ def test_what_contradicts_itself_is_told(folder, table, damage, message):
     damage(folder / f"{table}.csv.gz")
     with pytest.raises(WorkloadError, match=message):
         read(folder)
+
+
+def test_another_table_in_the_place_of_one_is_seen_before_all_is_read(folder):
+    raw = folder / "raw"
+    (raw / "edge.csv.gz").write_bytes((raw / "edge-feat.csv.gz").read_bytes())
+    assert [str(problem).split("; ")[0] for problem in check(folder)] == [
+        f"{raw / 'edge.csv.gz'}:1: has 3 values instead of 2"
+    ]
+
+
+def test_the_archives_top_folder_may_be_there(folder):
+    expected = read(folder)["train"]["targets"]
+    (folder / "pcba").mkdir()
+    for name in ("raw", "split"):
+        (folder / name).rename(folder / "pcba" / name)
+    assert check(folder) == []
+    np.testing.assert_array_equal(read(folder)["train"]["targets"], expected)
+    (folder / "pcba" / "raw" / "edge.csv.gz").unlink()
+    assert [problem.file for problem in check(folder)] == [folder / "pcba" / "raw" / "edge.csv.gz"]

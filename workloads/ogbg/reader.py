@@ -7,6 +7,8 @@ raw/edge.csv.gz               two atom numbers per bond, counted within the mole
 raw/edge-feat.csv.gz          three integers per bond
 raw/graph-label.csv.gz        128 answers per molecule: 0, 1 or nothing
 split/scaffold/{train,valid,test}.csv.gz    positions of molecules
+
+All that may lie in a folder ``pcba``, the archive's top folder.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import gzip
+import io
+import warnings
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -34,17 +38,33 @@ SOURCE = DataSource(
     expected=(
         "raw/{num-node-list,num-edge-list,node-feat,edge,edge-feat,graph-label}.csv.gz",
         "split/scaffold/{train,valid,test}.csv.gz",
+        "or both below pcba/, as the archive unpacks",
     ),
 )
 SPLIT_FILES = {"train": "train", "validation": "valid", "test": "test"}
-_RAW = ("num-node-list", "num-edge-list", "node-feat", "edge", "edge-feat", "graph-label")
+_TASKS = 128
+_COLUMNS = {
+    "num-node-list": 1,
+    "num-edge-list": 1,
+    "node-feat": NODE_FEATURES,
+    "edge": 2,
+    "edge-feat": EDGE_FEATURES,
+    "graph-label": _TASKS,
+}
+"""Of the tables in ``raw``; those in ``split`` have one."""
+_LONGEST_LINE = 1 << 16
+"""Bytes; the longest of the data set is of less than a thousand."""
 _REMEDY = "download ogbg-molpcba (pcba.zip) from OGB again and unpack it there"
 
 
 def check(folder: Path) -> list[Problem]:
-    paths = [folder / "raw" / f"{name}.csv.gz" for name in _RAW]
-    paths += [_split_path(folder, split) for split in SPLIT_FILES]
-    return [p for path in paths for p in file_problems(path, _REMEDY) or problem_in(functools.partial(_look, path))]
+    tables = {_raw_path(folder, name): columns for name, columns in _COLUMNS.items()}
+    tables |= {_split_path(folder, split): 1 for split in SPLIT_FILES}
+    return [
+        problem
+        for path, columns in tables.items()
+        for problem in file_problems(path, _REMEDY) or problem_in(functools.partial(_look, path, columns))
+    ]
 
 
 def sizes(folder: Path, settings: Settings) -> dict[str, int]:
@@ -60,14 +80,14 @@ def _read_once(folder: Path, tasks: int) -> Mapping[str, Mapping[str, Any]]:
     return read(folder, tasks)
 
 
-def read(folder: Path, tasks: int = 128) -> dict[str, dict[str, Any]]:
+def read(folder: Path, tasks: int = _TASKS) -> dict[str, dict[str, Any]]:
     """Arrays of every split: ``inputs`` and ``bonds`` (``Ragged``, int16), ``targets`` and ``weights`` float32
     ``[n, tasks]``; a missing answer has target and weight 0.
 
     Raises:
       WorkloadError: a file is missing, cannot be read, or contradicts another one; names it.
     """
-    raw = folder / "raw"
+    raw = _place(folder) / "raw"
     node_counts, edge_counts = (_table(raw / f"num-{kind}-list.csv.gz", 1, np.int64)[:, 0] for kind in ("node", "edge"))
     _expect_rows(raw / "num-edge-list.csv.gz", edge_counts, len(node_counts), "num-node-list.csv.gz")
     nodes = _features(raw / "node-feat.csv.gz", NODE_FEATURES, node_counts, "num-node-list.csv.gz")
@@ -88,10 +108,10 @@ def read(folder: Path, tasks: int = 128) -> dict[str, dict[str, Any]]:
     return {split: of_split(chosen) for split, chosen in _positions(folder, len(node_counts)).items()}
 
 
-def _look(path: Path) -> None:
-    """Reads the first bytes of a gzipped file; a whole table takes long."""
+def _look(path: Path, columns: int) -> None:
+    """Reads the first line of a table; all of it takes long."""
     with _unzipping(path), gzip.open(path) as file:
-        file.read(1)
+        _expect_columns(path, file.readline(_LONGEST_LINE), columns)
 
 
 @contextlib.contextmanager
@@ -105,7 +125,17 @@ def _unzipping(path: Path) -> Iterator[None]:
 
 
 def _split_path(folder: Path, split: str) -> Path:
-    return folder / "split" / "scaffold" / f"{SPLIT_FILES[split]}.csv.gz"
+    return _place(folder) / "split" / "scaffold" / f"{SPLIT_FILES[split]}.csv.gz"
+
+
+def _raw_path(folder: Path, name: str) -> Path:
+    return _place(folder) / "raw" / f"{name}.csv.gz"
+
+
+def _place(folder: Path) -> Path:
+    """Where the tables lie: in the archive's top folder, if that is there and they are not in ``folder``."""
+    inner = folder / "pcba"
+    return inner if inner.is_dir() and not (folder / "raw").exists() else folder
 
 
 def _positions(folder: Path, count: int) -> Mapping[str, np.ndarray]:
@@ -163,18 +193,30 @@ def _table(path: Path, columns: int, dtype: type) -> np.ndarray:
 
     if not path.exists():
         _fail(path, "is missing")
-    names = list(range(columns))
-    try:
-        with _unzipping(path):
-            # index_col=False keeps a line with too many cells from shifting the columns.
-            frame = pandas.read_csv(
-                path, header=None, names=names, dtype=dtype, compression="gzip", index_col=False, on_bad_lines="error"
-            )
-    except (ValueError, OverflowError, pandas.errors.ParserError) as error:
-        _fail(path, f"not a table of {columns} numbers per line ({error})")
-    if frame.empty:
+    with _unzipping(path), gzip.open(path) as file:
+        content = file.read()
+    if not content:
         _fail(path, "the file is empty")
+    _expect_columns(path, content, columns)
+    try:
+        with _unzipping(path), warnings.catch_warnings():
+            warnings.simplefilter("error", pandas.errors.ParserWarning)
+            frame = pandas.read_csv(
+                io.BytesIO(content), header=None, dtype=dtype, index_col=False, on_bad_lines="error", engine="c"
+            )
+    except (ValueError, OverflowError, pandas.errors.ParserError, pandas.errors.ParserWarning) as error:
+        _fail(path, f"not a table of {columns} numbers per line ({error})")
     return frame.to_numpy()
+
+
+def _expect_columns(path: Path, content: bytes, columns: int) -> None:
+    """The same number of values in every line. Pandas would fill short lines with missing answers."""
+    rows = content.count(b"\n") + (not content.endswith(b"\n"))
+    if content.count(b",") == rows * (columns - 1):
+        return
+    for number, line in enumerate(io.BytesIO(content), 1):
+        if (found := line.count(b",") + 1) != columns:
+            raise Problem(path, f"has {found} values instead of {columns}", _REMEDY, number).error()
 
 
 def _expect_rows(path: Path, table: np.ndarray, expected: int, listed_in: str) -> None:
