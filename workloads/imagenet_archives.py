@@ -9,18 +9,17 @@ imagenetv2-matched-frequency.tar.gz    the folders of ImageNet-v2
 from __future__ import annotations
 
 import io
-import logging
 import re
 import tarfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO, cast
 
 from workloads.cache import new_folder
-from workloads.imagenet_folders import REMEDIES, SPLIT_FOLDERS, archive_of
-from workloads.real_data import Problem, checksum
+from workloads.imagenet_folders import ARCHIVES, BY_HAND, DEVKIT, SPLIT_FOLDERS
+from workloads.real_data import Problem, checksum, damage, log
 
-DEVKIT = "ILSVRC2012_devkit_t12.tar.gz"
 MD5 = {
     "ILSVRC2012_img_train.tar": "1d675b47d978889d74fa0da5fadfb00e",
     "ILSVRC2012_img_val.tar": "29b22e2961454d5413ddabcf34fc5622",
@@ -30,8 +29,7 @@ MD5 = {
 
 _DEVKIT_DATA = "ILSVRC2012_devkit_t12/data/"
 _AGAIN = "download it again"
-
-log = logging.getLogger(__name__)
+_PIECE = 1 << 20
 
 
 def prepare(folder: Path) -> None:
@@ -40,16 +38,15 @@ def prepare(folder: Path) -> None:
     Raises:
       WorkloadError: an archive is missing, damaged, or does not hold what it should.
     """
-    missing = {s: archive_of(folder, s) for s in SPLIT_FOLDERS if not (folder / SPLIT_FOLDERS[s]).exists()}
-    needed = list(missing.items())
-    if "validation" in missing:
-        needed.append(("validation", folder / DEVKIT))
+    missing = [split for split in SPLIT_FOLDERS if not (folder / SPLIT_FOLDERS[split]).exists()]
+    needed = [(split, folder / name) for split in missing for name in ARCHIVES[split]]
     for split, path in needed:
         if not path.exists():
-            raise Problem(path, "is missing", f"put it there, or {REMEDIES[split]}").error()
+            raise Problem(path, "is missing", f"put it there, or {BY_HAND[split]}").error()
     for _, path in needed:
         _compare_checksum(path)
-    for split, path in missing.items():
+    for split in missing:
+        path = folder / ARCHIVES[split][0]
         log.info("unpacking %s", path)
         with new_folder(folder / SPLIT_FOLDERS[split]) as temporary:
             for name, content in _PICTURES[split](path):
@@ -85,8 +82,10 @@ def _validation_pictures(archive: Path) -> Iterator[tuple[str, bytes]]:
 
 def _test_pictures(archive: Path) -> Iterator[tuple[str, bytes]]:
     for path, content in _members(archive):
-        *_, label, name = PurePosixPath(path).parts
-        yield f"{label}/{name}", content
+        place = re.fullmatch(r"(?:.*/)?(\d+/[^/]+)", path)
+        if place is None:
+            raise Problem(archive, f"holds {path}, which is in no folder of a class", _AGAIN).error()
+        yield place[1], content
 
 
 _PICTURES = {"train": _train_pictures, "validation": _validation_pictures, "test": _test_pictures}
@@ -115,12 +114,14 @@ def validation_synsets(devkit: Path) -> list[str]:
 
 def _members(archive: Path, content: bytes | None = None, within: str = "") -> Iterator[tuple[str, bytes]]:
     """Names and contents of the files of an archive, or of the archive ``within`` it with this content."""
-    try:
-        with tarfile.open(archive) if content is None else tarfile.open(fileobj=io.BytesIO(content)) as packed:
-            for member in packed:
-                file = packed.extractfile(member)
-                if file is not None:
-                    yield member.name, file.read()
-    except (tarfile.TarError, zlib.error, EOFError) as error:
-        what = f"{within} in it cannot be unpacked" if within else "cannot be unpacked"
-        raise Problem(archive, f"{what} ({error})", _AGAIN).error() from None
+    what = f"{within} in it cannot be unpacked" if within else "cannot be unpacked"
+    source = archive.open("rb") if content is None else io.BytesIO(content)
+    broken = damage(archive, what, _AGAIN, tarfile.TarError, zlib.error, EOFError)
+    with broken, source, tarfile.open(fileobj=source) as packed:
+        for member in packed:
+            file = packed.extractfile(member)
+            if file is not None:
+                yield member.name, file.read()
+        # gzip's checksum lies behind tar's end.
+        while cast(BinaryIO, packed.fileobj).read(_PIECE):
+            pass

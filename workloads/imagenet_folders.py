@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.spec import Settings
-from workloads.real_data import DataSource, Problem
+from workloads.real_data import DataSource, Problem, hidden
 
 FOLDER = "imagenet"
 CLASSES = 1000
@@ -29,23 +29,29 @@ _CLASS_NAMES = {"train": r"n\d{8}", "validation": r"n\d{8}", "test": r"\d+"}
 _ENDINGS = (".jpeg", ".jpg")
 _ORDER_SEED = 0
 """Training files are listed in one fixed shuffled order, so that their head, ``eval_train``, has all classes."""
+DEVKIT = "ILSVRC2012_devkit_t12.tar.gz"
 ARCHIVES = {
-    "train": "ILSVRC2012_img_train.tar",
-    "validation": "ILSVRC2012_img_val.tar",
-    "test": "imagenetv2-matched-frequency.tar.gz",
+    "train": ("ILSVRC2012_img_train.tar",),
+    "validation": ("ILSVRC2012_img_val.tar", DEVKIT),
+    "test": ("imagenetv2-matched-frequency.tar.gz",),
 }
-REMEDIES = {
-    "train": f"unpack {ARCHIVES['train']}, then each of its 1,000 archives into a folder of its name",
-    "validation": f"unpack {ARCHIVES['validation']}, and sort its files into folders named as those of train",
-    "test": f"unpack {ARCHIVES['test']} there",
+"""What :func:`workloads.imagenet_archives.prepare` unpacks a split from."""
+BY_HAND = {
+    "train": f"unpack {ARCHIVES['train'][0]}, then each of its 1,000 archives into a folder of its name",
+    "validation": f"unpack {ARCHIVES['validation'][0]}, and sort its files into folders named as those of train",
+    "test": f"unpack {ARCHIVES['test'][0]} there",
 }
+_PREPARE = "run `timetrial data prepare imagenet_resnet`, which unpacks the archives, for both workloads"
 
 SOURCE = DataSource(
     summary="ImageNet (ILSVRC 2012) and ImageNet-v2 (matched frequency) as folders of JPEG files",
     origin="https://image-net.org (ILSVRC 2012, task 1 and 2); https://github.com/modestyachts/ImageNetV2",
     terms="ImageNet: registration, non-commercial research and education; ImageNet-v2: MIT",
     size="138 + 6 + 1.2 GB to download, as much on disk",
-    expected=tuple(f"{folder}/<{CLASSES:,} classes>/*.JPEG" for folder in SPLIT_FOLDERS.values()),
+    expected=tuple(
+        f"{folder}/<{CLASSES:,} classes>/*.JPEG, or {' and '.join(ARCHIVES[split])}, which prepare unpacks"
+        for split, folder in SPLIT_FOLDERS.items()
+    ),
 )
 
 
@@ -57,7 +63,7 @@ def check(folder: Path, classes: int = CLASSES) -> list[Problem]:
         for name in sorted(named["train"] ^ named["validation"]):
             has, lacks = ("train", "validation") if name in named["train"] else ("validation", "train")
             where = folder / SPLIT_FOLDERS[lacks] / name
-            problems.append(Problem(where, f"is missing, and {SPLIT_FOLDERS[has]} has it", REMEDIES[lacks]))
+            problems.append(Problem(where, f"is missing, and {SPLIT_FOLDERS[has]} has it", _again(folder, lacks)))
     return problems
 
 
@@ -83,28 +89,30 @@ def load_split(folder: Path, split: str, settings: Settings | None = None) -> Ma
     return {"inputs": np.array(names, np.bytes_)[order], "targets": np.array(labels, np.int32)[order]}
 
 
-def archive_of(folder: Path, split: str) -> Path:
-    """The archive that a split's folder is unpacked from by :func:`workloads.imagenet_archives.prepare`."""
-    return folder / ARCHIVES[split]
-
-
 def paths(folder: Path, names: np.ndarray) -> list[Path]:
     """Where the files lie whose ``names [n]`` a split gave."""
     return [folder / os.fsdecode(name) for name in names]
 
 
 def _split_problems(folder: Path, split: str, classes: int) -> list[Problem]:
-    where, remedy = folder / SPLIT_FOLDERS[split], REMEDIES[split]
+    where, remedy = folder / SPLIT_FOLDERS[split], _again(folder, split)
     if not where.is_dir():
-        if archive_of(folder, split).exists():
-            return [Problem(where, "is not unpacked yet", "run `timetrial data prepare`")]
-        return [Problem(where, "there is no such folder", remedy)]
+        absent = [name for name in ARCHIVES[split] if not (folder / name).exists()]
+        if not absent:
+            return [Problem(where, "is not unpacked yet", _PREPARE)]
+        advice = f"put {' and '.join(absent)} into {folder} and {_PREPARE}; or {BY_HAND[split]}"
+        return [Problem(where, "there is no such folder", advice)]
     found = _class_folders(folder, split)
     if len(found) != classes:
         return [Problem(where, f"holds {len(found):,} folders of classes instead of {classes:,}", remedy)]
     if split == "test" and sorted(map(int, found)) != list(range(classes)):
         return [Problem(where, f"its folders are not called 0 to {classes - 1}", remedy)]
     return [Problem(where / name, "holds no JPEG file", remedy) for name in found if not _pictures(where / name)]
+
+
+def _again(folder: Path, split: str) -> str:
+    archives = " and ".join(ARCHIVES[split])
+    return f"delete {folder / SPLIT_FOLDERS[split]}, put {archives} into {folder} and {_PREPARE}; or {BY_HAND[split]}"
 
 
 def _class_folders(folder: Path, split: str) -> Sequence[str]:
@@ -116,4 +124,6 @@ def _class_folders(folder: Path, split: str) -> Sequence[str]:
 
 def _pictures(folder: Path) -> list[str]:
     with os.scandir(folder) as entries:
-        return sorted(e.name for e in entries if e.name.lower().endswith(_ENDINGS) and not e.name.startswith("."))
+        return sorted(
+            e.name for e in entries if e.name.lower().endswith(_ENDINGS) and not hidden(e.name) and e.is_file()
+        )

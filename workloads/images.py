@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.spec import WorkloadError
+from workloads.real_data import damage, file_errors
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -135,13 +135,11 @@ def _decoded(path: Path) -> Image:
     """The whole picture in RGB; grey, indexed and CMYK files are converted."""
     from PIL import Image
 
-    try:
-        with Image.open(path) as image:
-            return image.convert("RGB")
-    except FileNotFoundError:
-        raise WorkloadError(f"{path} is missing; it was there when the folder was listed; put it back") from None
-    except (OSError, SyntaxError, ValueError) as error:  # what pillow raises for damage depends on the format
-        raise WorkloadError(f"{path} is not a whole picture ({error}); unpack it again from its archive") from None
+    # What pillow raises for damage depends on the format.
+    kinds = (SyntaxError, ValueError, Image.DecompressionBombError)
+    broken = damage(path, "is not a whole picture", "unpack it again from its archive", *kinds)
+    with file_errors(path), broken, Image.open(path) as image:
+        return image.convert("RGB")
 
 
 def _stacked(cut: Callable[..., np.ndarray], paths: Sequence[Path], side: int, *more: Iterable) -> np.ndarray:

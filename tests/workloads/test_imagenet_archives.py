@@ -102,6 +102,14 @@ def test_a_wrong_checksum_is_told_before_anything_is_unpacked(folder):
     assert not any(path.is_dir() for path in folder.iterdir())
 
 
+def corrupted():
+    """A byte of a picture changed, in a part that gzip has stored as it is: only its checksum can tell."""
+    pixels = np.random.RandomState(0).bytes(40_000)
+    content = bytearray(packed({"v2/0/a.jpeg": pixels}, "w:gz"))
+    content[content.index(pixels[20_000:20_100])] ^= 0xFF
+    return bytes(content)
+
+
 @pytest.mark.parametrize(
     ("archive", "content", "message"),
     [
@@ -115,8 +123,19 @@ def test_a_wrong_checksum_is_told_before_anything_is_unpacked(folder):
         (archives.DEVKIT, devkit([1, 9]), "names the class 9, which has no synset"),
         (archives.DEVKIT, packed({"readme": b""}, "w:gz"), "holds no ground truth"),
         ("imagenetv2-matched-frequency.tar.gz", b"<html>", "cannot be unpacked"),
+        ("imagenetv2-matched-frequency.tar.gz", packed({"README": b""}, "w:gz"), "holds README, which is in no folder"),
+        ("imagenetv2-matched-frequency.tar.gz", corrupted(), "cannot be unpacked .CRC check failed"),
     ],
-    ids=["no archive inside", "other name", "no such picture", "no such class", "no ground truth", "web page"],
+    ids=[
+        "no archive inside",
+        "other name",
+        "no such picture",
+        "no such class",
+        "no ground truth",
+        "web page",
+        "top level",
+        "stored data",
+    ],
 )
 def test_a_damaged_archive_leaves_no_folder_that_looks_finished(folder, monkeypatch, archive, content, message):
     write(folder, monkeypatch, archive, content)

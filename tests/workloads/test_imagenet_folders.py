@@ -29,6 +29,7 @@ def tree(tmp_path):
     (tmp_path / "train" / NAMES[0] / "list.txt").write_text("")
     (tmp_path / "train" / NAMES[0] / "._hidden.JPEG").write_text("")
     (tmp_path / "val" / "lost+found").mkdir()
+    (tmp_path / "val" / NAMES[0] / "folder.JPEG").mkdir()
     return tmp_path
 
 
@@ -47,7 +48,9 @@ def test_every_picture_is_listed_with_the_class_of_its_folder(tree, split):
     assert arrays["targets"].dtype == np.int32
     listed = reader.paths(tree, arrays["inputs"])
     pattern = {"train": "n*/n*.JPEG", "validation": "n*/*.JPEG", "test": "*/*.jpeg"}[split]
-    assert sorted(listed) == sorted((tree / reader.SPLIT_FOLDERS[split]).glob(pattern))
+    assert sorted(listed) == sorted(
+        path for path in (tree / reader.SPLIT_FOLDERS[split]).glob(pattern) if path.is_file()
+    )
     for path, label in zip(listed, arrays["targets"], strict=True):
         # ImageNet-v2 counts its classes 0, 1, ..., 10: in the order of text, 10 would come before 2.
         assert path.parent.name == (str(label) if split == "test" else NAMES[label])
@@ -86,3 +89,17 @@ def test_what_is_missing_or_mixed_up_is_told(tree, damage, file, what, remedy):
     damage(tree)
     found = messages(tree)
     assert any(m.startswith(f"{tree / file}: {what}; ") and remedy in m for m in found), found
+
+
+def test_the_archives_that_are_wanted_are_named_with_the_command_that_unpacks_them(tree):
+    shutil.rmtree(tree / "val")
+    command = "run `timetrial data prepare imagenet_resnet`"
+    (problem,) = reader.check(tree, CLASSES)
+    assert f"put ILSVRC2012_img_val.tar and ILSVRC2012_devkit_t12.tar.gz into {tree} and {command}" in problem.remedy
+    (tree / "ILSVRC2012_img_val.tar").write_text("")
+    (problem,) = reader.check(tree, CLASSES)
+    assert f"put ILSVRC2012_devkit_t12.tar.gz into {tree} and {command}" in problem.remedy
+    (tree / "ILSVRC2012_devkit_t12.tar.gz").write_text("")
+    (problem,) = reader.check(tree, CLASSES)
+    assert problem.what == "is not unpacked yet" and problem.remedy.startswith(command)
+    assert any("ILSVRC2012_devkit_t12.tar.gz" in line for line in reader.SOURCE.expected)

@@ -165,10 +165,10 @@ def test_a_png_under_a_jpegs_name_is_read(saved):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda path: path.write_bytes(path.read_bytes()[:-400]), "a.JPEG is not a whole picture"),
-        (lambda path: path.write_bytes(b""), "a.JPEG is not a whole picture"),
-        (lambda path: path.write_bytes(b"<html>not found</html>"), "a.JPEG is not a whole picture"),
-        (lambda path: path.unlink(), "a.JPEG is missing"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-400]), "a.JPEG: is not a whole picture"),
+        (lambda path: path.write_bytes(b""), "a.JPEG: is not a whole picture"),
+        (lambda path: path.write_bytes(b"<html>not found</html>"), "a.JPEG: is not a whole picture"),
+        (lambda path: path.unlink(), "a.JPEG: .*No such file"),
     ],
 )
 def test_damage_is_told_with_the_file_and_the_remedy(saved, damage, message):
@@ -177,4 +177,10 @@ def test_damage_is_told_with_the_file_and_the_remedy(saved, damage, message):
     for read in (lambda: centre_crops([path], 40, 40), lambda: random_crops([path], 8, np.random.RandomState(0))):
         with pytest.raises(WorkloadError, match=message) as caught:
             read()
-        assert any(remedy in str(caught.value) for remedy in ("unpack it again", "put it back"))
+        assert any(remedy in str(caught.value) for remedy in ("unpack it again", "put it there"))
+
+
+def test_a_picture_that_is_too_large_to_be_decoded_is_told(saved, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40 * 40 // 2 - 1)
+    with pytest.raises(WorkloadError, match="a.JPEG: is not a whole picture .*exceeds limit"):
+        centre_crops([saved(picture(40, 40))], 40, 40)

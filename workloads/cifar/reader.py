@@ -18,7 +18,7 @@ import numpy as np
 
 from harness.spec import Settings
 from workloads.cache import new_folder
-from workloads.real_data import DataSource, Problem, checksum, file_problems
+from workloads.real_data import DataSource, Problem, checksum, damage, file_problems
 
 ARCHIVE = "cifar-10-binary.tar.gz"
 ARCHIVE_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
@@ -70,15 +70,15 @@ def prepare(folder: Path) -> None:
         raise Problem(archive, "is missing", "download it from its makers' page").error()
     if (found := checksum(archive, "md5")) != ARCHIVE_MD5:
         raise Problem(archive, f"has the MD5 checksum {found} instead of {ARCHIVE_MD5}", "download it again").error()
-    try:
-        with new_folder(inner) as temporary, tarfile.open(archive) as packed:
-            for name in (*TRAIN_FILES, *TEST_FILES):
-                member = packed.extractfile(f"{INNER}/{name}")
-                if member is None:
-                    raise Problem(archive, f"{INNER}/{name} in it is not a file", "download it again").error()
-                (temporary / name).write_bytes(member.read())
-    except (tarfile.TarError, zlib.error, EOFError, KeyError) as error:
-        raise Problem(archive, f"cannot be unpacked ({error})", "download it again").error() from None
+    broken = damage(
+        archive, "cannot be unpacked", "download it again", tarfile.TarError, zlib.error, EOFError, KeyError
+    )
+    with broken, new_folder(inner) as temporary, tarfile.open(archive) as packed:
+        for name in (*TRAIN_FILES, *TEST_FILES):
+            member = packed.extractfile(f"{INNER}/{name}")
+            if member is None:
+                raise Problem(archive, f"{INNER}/{name} in it is not a file", "download it again").error()
+            (temporary / name).write_bytes(member.read())
 
 
 def load_split(folder: Path, split: str, settings: Settings) -> Mapping[str, np.ndarray]:
