@@ -100,6 +100,31 @@ def test_every_bad_file_is_listed(folder):
     assert all("not a whole gzip file" in problem.what for problem in problems)
 
 
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("t10k-images-idx3-ubyte", idx(np.zeros((30, 28, 28), np.uint8))[:9_000], "declares 30 x 28 x 28 bytes and ho"),
+        (
+            "t10k-images-idx3-ubyte",
+            idx(np.zeros((30, 28, 28), np.uint8))[:16],
+            "declares 30 x 28 x 28 bytes and holds 0",
+        ),
+        ("t10k-images-idx3-ubyte", idx(np.zeros((30, 28, 28), np.uint8)) + b"x", "and holds 23,521"),
+        (
+            "train-labels-idx1-ubyte",
+            idx(np.zeros(50, np.uint8)),
+            "holds 50 labels, but train-images-idx3-ubyte.gz 60 i",
+        ),
+    ],
+)
+def test_what_the_headers_contradict_is_seen_before_all_is_read(folder, file, content, message, zipped):
+    (folder / f"{file}.gz").unlink()
+    (folder / (f"{file}.gz" if zipped else file)).write_bytes(gzip.compress(content) if zipped else content)
+    (problem,) = reader.check(folder)
+    assert message in str(problem)
+
+
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [

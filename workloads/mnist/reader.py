@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import gzip
+import io
+import math
 import struct
 import zlib
 from collections.abc import Mapping
@@ -17,7 +19,8 @@ from workloads.real_data import DataSource, Problem, file_problems, problem_in
 
 SOURCE = DataSource(
     summary="MNIST, 70,000 handwritten digits as four idx files",
-    origin="LeCun, Cortes and Burges 1998, http://yann.lecun.com/exdb/mnist, and many mirrors",
+    origin="LeCun, Cortes and Burges 1998, http://yann.lecun.com/exdb/mnist, which refuses downloads now; "
+    "a mirror is https://ossci-datasets.s3.amazonaws.com/mnist/",
     terms="Creative Commons Attribution-Share Alike 3.0; no registration",
     size="12 MB to download, 55 MB unpacked",
     expected=("{train,t10k}-images-idx3-ubyte[.gz]", "{train,t10k}-labels-idx1-ubyte[.gz]"),
@@ -29,8 +32,14 @@ _UNSIGNED_BYTES = 8
 
 
 def check(folder: Path) -> list[Problem]:
-    files = (path(folder, part, kind) for part in ("train", "t10k") for kind in ("images", "labels"))
-    return [p for file in files for p in file_problems(file, _REMEDY) or problem_in(functools.partial(_header, file))]
+    parts = [[path(folder, part, kind) for kind in ("images", "labels")] for part in ("train", "t10k")]
+    damaged = [
+        problem
+        for files in parts
+        for file in files
+        for problem in file_problems(file, _REMEDY) or problem_in(functools.partial(_look, file))
+    ]
+    return damaged or [p for files in parts for p in problem_in(functools.partial(_expect_as_many, *files))]
 
 
 def sizes(folder: Path, settings: Settings) -> dict[str, int]:
@@ -45,9 +54,7 @@ def load_split(folder: Path, split: str, settings: Settings) -> Mapping[str, np.
     part = "t10k" if split == "test" else "train"
     pixels, labels = (_read(path(folder, part, kind)) for kind in ("images", "labels"))
     images_path, labels_path = path(folder, part, "images"), path(folder, part, "labels")
-    if len(pixels) != len(labels):
-        what = f"holds {len(labels):,} labels, but {images_path.name} {len(pixels):,} images"
-        raise Problem(labels_path, what, _REMEDY).error()
+    _expect_as_many(images_path, labels_path)
     if labels.size and labels.max() >= _CLASSES:
         first = int(np.argmax(labels >= _CLASSES))
         raise Problem(labels_path, f"label {first} is {labels[first]}, no digit", _REMEDY).error()
@@ -76,11 +83,37 @@ def _header(file: Path) -> tuple[int, ...]:
     return _parse(file, 0)[0]
 
 
+def _look(file: Path) -> None:
+    """Compares the header with the size, which a gzip file gives in its last four bytes."""
+    shape = _header(file)
+    size = file.stat().st_size
+    if file.suffix == ".gz":
+        with file.open("rb") as stream:
+            stream.seek(-4, io.SEEK_END)
+            (size,) = struct.unpack("<I", stream.read(4))
+    _expect_size(file, shape, size - _header_bytes(shape))
+
+
+def _expect_as_many(images: Path, labels: Path) -> None:
+    (pictures, *_), (answers,) = _header(images), _header(labels)
+    if pictures != answers:
+        what = f"holds {answers:,} labels, but {images.name} {pictures:,} images"
+        raise Problem(labels, what, _REMEDY).error()
+
+
+def _header_bytes(shape: tuple[int, ...]) -> int:
+    return 4 + 4 * len(shape)
+
+
+def _expect_size(file: Path, shape: tuple[int, ...], found: int) -> None:
+    if found != math.prod(shape):
+        what = f"declares {' x '.join(map(str, shape))} bytes and holds {found:,}"
+        raise Problem(file, what, _REMEDY).error()
+
+
 def _read(file: Path) -> np.ndarray:
     shape, content = _parse(file, -1)
-    if len(content) != np.prod(shape, dtype=np.int64):
-        what = f"declares {' x '.join(map(str, shape))} bytes and holds {len(content):,}"
-        raise Problem(file, what, _REMEDY).error()
+    _expect_size(file, shape, len(content))
     return np.frombuffer(content, np.uint8).reshape(shape)
 
 
