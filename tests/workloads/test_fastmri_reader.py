@@ -13,7 +13,7 @@ from harness.frameworks import load
 from harness.spec import WorkloadError
 from workloads.fastmri import reader
 from workloads.fastmri.workload import WORKLOAD
-from workloads.real_data import DataError
+from workloads.real_data import DataError, problems_of
 
 SETTINGS = dataclasses.replace(
     WORKLOAD.settings["full"], splits={"train": 5, "eval_train": 2, "validation": 3, "test": 2}
@@ -121,7 +121,7 @@ def test_reading_a_batch_opens_its_own_files_only(folder):
     arrays = reader.load_split(folder, "train", SETTINGS)
     (folder / FILES_OF["train"][1]).unlink()
     assert arrays["targets"][np.array([0, 2])].shape == (2, 320, 320)
-    with pytest.raises(DataError, match=r"file1000002.h5: cannot be read"):
+    with pytest.raises(DataError, match=r"file1000002.h5: cannot be read or written .No such file"):
         arrays["targets"][np.array([4])]
 
 
@@ -159,7 +159,15 @@ def rewrite(change):
         (rewrite(lambda k, x: {"kspace": k.real}), r"kspace is float32 \(2, 330, 326\), no complex slices"),
         (rewrite(lambda k, x: {"kspace": k[:, :300]}), r"no complex slices of at least 320 x 320"),
         (rewrite(lambda k, x: {"images": x[:1]}), r"reconstruction_esc is \(1, 320, 320\), not \(2, 320, 320\)"),
+        (rewrite(lambda k, x: {"kspace": k[:0], "images": x[:0]}), "has no slices"),
+        (rewrite(lambda k, x: {"images": x.astype("S4")}), r"reconstruction_esc is \|S4, no real numbers"),
+        (rewrite(lambda k, x: {"images": x.astype(complex)}), "reconstruction_esc is complex128, no real numbers"),
         (rewrite(lambda k, x: {"max": None}), "has no attribute max"),
+        (rewrite(lambda k, x: {"max": np.nan}), "the attribute max is .*nan.*, no number from 0"),
+        (rewrite(lambda k, x: {"max": np.inf}), "the attribute max is .*inf.*, no number from 0"),
+        (rewrite(lambda k, x: {"max": -1.0}), "the attribute max is .*-1.0.*, no number from 0"),
+        (rewrite(lambda k, x: {"max": "abc"}), "the attribute max is 'abc', no number from 0"),
+        (rewrite(lambda k, x: {"max": np.ones(2)}), "the attribute max is .*, no number from 0"),
     ],
 )
 def test_a_damaged_file_is_found_before_training(folder, damage, message):
@@ -200,4 +208,22 @@ def test_an_absent_part_is_named(folder):
     for path in (folder / "knee_singlecoil_val").glob("*"):
         path.unlink()
     (problem,) = reader.check(folder)
-    assert str(problem).startswith(f"{folder / 'knee_singlecoil_val'}: holds no .h5 files; unpack knee_singlecoil_val")
+    told = f"{folder / 'singlecoil_val'}: holds no .h5 files; unpack fastMRI's archives of singlecoil_val"
+    assert str(problem).startswith(told)
+
+
+def test_folders_are_called_as_the_archives_unpack_or_as_algoperf_calls_them(folder):
+    expected = reader.load_split(folder, "train", SETTINGS)["targets"][np.arange(5)]
+    (folder / "knee_singlecoil_train").rename(folder / "singlecoil_train")
+    assert reader.check(folder) == []
+    np.testing.assert_array_equal(reader.load_split(folder, "train", SETTINGS)["targets"][np.arange(5)], expected)
+
+
+def test_hidden_files_are_none_of_the_data_and_a_link_to_nothing_is_a_problem(folder):
+    (folder / "knee_singlecoil_val" / "._file1000107.h5").write_bytes(b"\0\5\x16\7")
+    assert reader.check(folder) == [] and reader.sizes(folder, SETTINGS)["validation"] == 3
+    path = folder / VICTIM
+    path.unlink()
+    path.symlink_to("/nowhere/at/all")
+    (problem,) = problems_of("fastmri", folder.parent, SETTINGS)
+    assert problem.file == path and "No such file" in problem.what
