@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import io
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +16,7 @@ import soundfile
 
 from harness.spec import WorkloadError
 from workloads.librispeech_conformer.workload import WORKLOAD
-from workloads.real_data import problems_of
+from workloads.real_data import file_errors, problems_of
 from workloads.speech import librispeech
 from workloads.speech.librispeech import SUBSETS, check, load_split, prepare, sizes
 from workloads.speech.vocabulary import SentencePieces
@@ -166,6 +170,16 @@ def no_text(chapter):
     path.write_text(path.read_text().replace(TEXTS[1], ""))
 
 
+def twice(chapter):
+    path = chapter / "100-7.trans.txt"
+    path.write_text(path.read_text() + f"100-7-0001 {TEXTS[1]}\n")
+
+
+def latin1(chapter):
+    path = chapter / "100-7.trans.txt"
+    path.write_bytes(path.read_bytes().replace(b"QUICK", b"QU\xcfCK"))
+
+
 def no_line(chapter):
     path = chapter / "100-7.trans.txt"
     path.write_text("".join(path.read_text().splitlines(True)[:2]))
@@ -181,7 +195,51 @@ DAMAGES = {
     no_transcript: "100-7.trans.txt: is missing",
     no_text: "100-7.trans.txt:2: the utterance '100-7-0001' has no text",
     no_line: "100-7-0002.flac: 100-7.trans.txt has no line for it",
+    twice: "100-7.trans.txt:4: lists the utterance '100-7-0001' a second time",
+    latin1: "100-7.trans.txt:2: is not UTF-8",
 }
+TEXT_DAMAGES = (removed, no_transcript, no_text, no_line, twice, latin1)
+
+
+@pytest.mark.parametrize("damage", TEXT_DAMAGES, ids=lambda damage: damage.__name__)
+def test_what_is_wrong_with_transcripts_is_told_also_where_the_vocabulary_is_learned(tree, chapter, damage):
+    damage(chapter)
+    with pytest.raises(WorkloadError, match=rf"^\S*/{DAMAGES[damage]}.*; get this subset again"):
+        prepare(tree, PIECES)
+
+
+def test_hidden_files_and_folders_are_none_of_the_data(tree, chapter):
+    (chapter / "._100-7-0000.flac").write_bytes(b"\0\5\x16\7")
+    (chapter.parent / ".ipynb_checkpoints").mkdir()
+    (tree / "dev-clean" / ".cache" / "1").mkdir(parents=True)
+    prepare(tree, PIECES)
+    assert sizes(tree, SETTINGS) == {"train": 9, "validation": 6, "test": 3}
+
+
+def test_audio_that_cannot_be_opened_is_told_with_the_systems_reason(tree, chapter, monkeypatch):
+    real = Path.open
+
+    def refused(path, *arguments, **options):
+        if path.suffix == ".flac":
+            raise PermissionError(errno.EACCES, "", str(path))
+        return real(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", refused)
+    told = "100-7-0000.flac: cannot be read or written .Permission denied.; change its permissions"
+    with pytest.raises(WorkloadError, match=told), file_errors(tree):
+        prepare(tree, PIECES)
+
+
+@pytest.mark.parametrize(("text", "told"), [("THE DOG", 0), ("THE QUICK BROWN FOX", 1)])
+def test_utterances_too_short_for_their_text_are_named(tree, caplog, text, told):
+    prepare(tree, PIECES)
+    shutil.rmtree(tree / "prepared" / "dev-clean")
+    shutil.rmtree(tree / "dev-clean")
+    write_chapter(tree / "dev-clean", "300", "1", [text], seconds=0.6)  # 15 outputs
+    caplog.clear()
+    prepare(tree, PIECES)
+    found = [message for message in caplog.messages if "300-1.trans.txt:1: CTC needs" in message]
+    assert len(found) == told and all("and the audio makes 15" in message for message in found)
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
@@ -206,27 +264,64 @@ def test_a_vocabulary_of_another_size_is_refused(tree):
 
 
 def test_too_little_text_for_a_vocabulary_is_an_error(tree):
-    with pytest.raises(WorkloadError, match=r"vocabulary.model: 1,024 pieces cannot be learned"):
+    told = r"train-clean-100: is not enough text for a vocabulary of 1,024 pieces .*transcripts are complete"
+    with pytest.raises(WorkloadError, match=told):
         prepare(tree)
     assert not (tree / "vocabulary.model").exists()
 
 
 def test_a_file_that_is_no_vocabulary_is_an_error(tree):
     (tree / "vocabulary.model").write_bytes(b"<html>404 Not Found</html>")
-    with pytest.raises(WorkloadError, match=r"vocabulary.model: is not a SentencePiece model"):
+    with pytest.raises(WorkloadError, match=r"vocabulary.model: is no SentencePiece model"):
         prepare(tree, PIECES)
+
+
+@pytest.mark.parametrize(
+    ("ids", "told"),
+    [
+        ({"eos_id": -1}, "its unknown symbol has the id 0, 0 is needed; its end of sentence -1, 1 or more is needed"),
+        ({"pad_id": 0, "unk_id": 3}, "its unknown symbol has the id 3, 0 is needed"),
+        ({"unk_id": 5, "bos_id": -1, "eos_id": 1, "pad_id": -1}, "its unknown symbol has the id 5, 0 is needed"),
+        ({"pad_id": 3}, None),
+        ({"bos_id": -1, "eos_id": 1}, None),
+    ],
+)
+def test_a_given_vocabulary_has_the_special_ids_that_ctc_needs(tree, ids, told):
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(TEXTS), model_writer=model, vocab_size=PIECES, minloglevel=2, **ids
+    )
+    (tree / "vocabulary.model").write_bytes(model.getvalue())
+    if told is None:
+        prepare(tree, PIECES)
+        return
+    with pytest.raises(WorkloadError, match=f"vocabulary.model: {told}.*; delete it"):
+        prepare(tree, PIECES)
+    assert not (tree / "prepared").exists()
+
+
+def test_decoded_arrays_that_are_damaged_are_told(tree):
+    prepare(tree, PIECES)
+    for name in ("starts.npy", "targets.npy"):
+        path = tree / "prepared" / "test-clean" / name
+        whole = path.read_bytes()
+        path.write_bytes(b"xxxxxx" + whole[6:])
+        assert check(tree) == []
+        with pytest.raises(WorkloadError, match=f"test-clean/{name}: cannot be read .*; delete"):
+            load_split(tree, "test", SETTINGS)
+        path.write_bytes(whole)
 
 
 def test_a_character_without_a_piece_is_an_error_since_its_id_is_the_blank(tree, tmp_path):
     texts = [text.replace("X", "") for text in TEXTS]
-    SentencePieces.learn(tree / "vocabulary.model", texts, PIECES)
+    SentencePieces.learn(tree / "vocabulary.model", texts, PIECES, tree)
     with pytest.raises(WorkloadError, match=r"trans.txt:2: vocabulary.model has no pieces for 'THE QUICK BROWN FOX"):
         prepare(tree, PIECES)
 
 
 def test_another_vocabulary_than_the_one_prepared_with_is_noticed(tree):
     prepare(tree, PIECES)
-    SentencePieces.learn(tree / "vocabulary.model", [*TEXTS, "JUMPING JUMPERS"], PIECES)
+    SentencePieces.learn(tree / "vocabulary.model", [*TEXTS, "JUMPING JUMPERS"], PIECES, tree)
     assert "was made with another vocabulary.model" in str(check(tree)[0])
 
 

@@ -24,7 +24,24 @@ import numpy as np
 
 from harness.spec import Settings
 from workloads.cache import new_folder
-from workloads.real_data import DataSource, Lazy, Problem, checksum, file_problems, lazily, log
+from workloads.real_data import (
+    DataError,
+    DataSource,
+    Lazy,
+    Problem,
+    checksum,
+    damage,
+    file_problems,
+    lazily,
+    listed,
+    log,
+    manifest_of,
+    saved_array,
+    utf8,
+)
+from workloads.speech.base import FULL_MODEL
+from workloads.speech.declared import subsampled
+from workloads.speech.front_end import FrontEnd
 from workloads.speech.vocabulary import SentencePieces
 
 FOLDER = "LibriSpeech"
@@ -56,6 +73,8 @@ _PREPARE = "run `timetrial data prepare librispeech_conformer`, which decodes ea
 _CHUNK = 64
 """Utterances decoded at a time."""
 _CHUNKS_PER_NEWS = 100
+_MANIFEST = {"utterances": int, "left_out": int, "bytes": dict, "vocabulary": str}
+_FRONT_END = FrontEnd.of(FULL_MODEL)
 
 
 def check(folder: Path) -> list[Problem]:
@@ -85,16 +104,13 @@ def prepare(folder: Path, pieces: int = PIECES) -> None:
 
 def sizes(folder: Path, settings: Settings) -> dict[str, int]:
     SentencePieces.load(folder / _VOCABULARY, settings.model["classes"])
-    return {
-        split: sum(_manifest(_prepared(folder, name))["utterances"] for name in names)
-        for split, names in SUBSETS.items()
-    }
+    return {split: sum(_manifest(folder, name)["utterances"] for name in names) for split, names in SUBSETS.items()}
 
 
 def load_split(folder: Path, split: str, settings: Settings) -> Mapping[str, Lazy]:
     """``inputs`` int16 ``[n, longest]``, ``lengths`` int32 ``[n]`` and ``targets`` int32 ``[n, longest]``; lazy: the
     chosen are padded with 0 to the longest of them."""
-    utterances = _Utterances.of([_prepared(folder, name) for name in SUBSETS[split]])
+    utterances = _Utterances.of(folder, SUBSETS[split])
     return lazily(folder, len(utterances.sources), ("inputs", "lengths", "targets"), utterances.fetch)
 
 
@@ -129,25 +145,27 @@ def _utterances(subset: Path) -> Iterator[_Utterance]:
     """All utterances of a subset in the order of their names.
 
     Raises:
-      DataError: a transcript is missing, a line has no text, or audio and lines do not match.
+      DataError: a transcript is missing or no UTF-8, a line has no text, or audio and lines do not match.
     """
     if not subset.is_dir():
         raise Problem(subset, "there is no such folder", _AGAIN).error()
-    for chapter in sorted(path for path in subset.glob("*/*") if path.is_dir()):
+    for chapter in filter(Path.is_dir, listed(subset, "*/*")):
         transcript = chapter / f"{chapter.parent.name}-{chapter.name}.trans.txt"
         if not transcript.is_file():
             raise Problem(transcript, "is missing", _AGAIN).error()
         named = set()
-        for number, line in enumerate(transcript.read_text(encoding="utf-8").splitlines(), 1):
-            name, _, text = line.strip().partition(" ")
+        for number, line in enumerate(transcript.read_bytes().splitlines(), 1):
+            name, _, text = utf8(line, transcript, _AGAIN, number).strip().partition(" ")
             audio = chapter / f"{name}.flac"
             if not text.strip():
                 raise Problem(transcript, f"the utterance {name!r} has no text", _AGAIN, number).error()
             if not audio.is_file():
                 raise Problem(transcript, f"there is no {audio.name} beside it", _AGAIN, number).error()
+            if audio in named:
+                raise Problem(transcript, f"lists the utterance {name!r} a second time", _AGAIN, number).error()
             named.add(audio)
             yield _Utterance(audio, text.strip(), transcript, number)
-        if extra := sorted(set(chapter.glob("*.flac")) - named):
+        if extra := [path for path in listed(chapter, "*.flac") if path not in named]:
             raise Problem(extra[0], f"{transcript.name} has no line for it", _AGAIN).error()
 
 
@@ -160,18 +178,16 @@ def _samples(utterance: _Utterance) -> np.ndarray | None:
     import soundfile
 
     path = utterance.audio
-    try:
-        with soundfile.SoundFile(path) as file:
-            if file.samplerate != SAMPLE_RATE:
-                what = f"has {file.samplerate:,} samples per second instead of {SAMPLE_RATE:,}"
-                raise Problem(path, what, _AGAIN).error()
-            if file.channels != 1:
-                raise Problem(path, f"has {file.channels} channels instead of one", _AGAIN).error()
-            if file.frames > MAX_SAMPLES:
-                return None
-            expected, samples = file.frames, file.read(dtype="int16")
-    except soundfile.SoundFileError as error:
-        raise Problem(path, f"cannot be decoded ({str(error).rstrip('.')})", _AGAIN).error() from error
+    path.open("rb").close()  # Says why a file cannot be opened; the library does not.
+    with damage(path, "cannot be decoded", _AGAIN, soundfile.SoundFileError), soundfile.SoundFile(path) as file:
+        if file.samplerate != SAMPLE_RATE:
+            what = f"has {file.samplerate:,} samples per second instead of {SAMPLE_RATE:,}"
+            raise Problem(path, what, _AGAIN).error()
+        if file.channels != 1:
+            raise Problem(path, f"has {file.channels} channels instead of one", _AGAIN).error()
+        if file.frames > MAX_SAMPLES:
+            return None
+        expected, samples = file.frames, file.read(dtype="int16")
     if len(samples) != expected or not expected:
         raise Problem(path, f"is cut short: {len(samples):,} of {expected:,} samples", _AGAIN).error()
     return samples
@@ -184,7 +200,8 @@ def _vocabulary(folder: Path, pieces: int) -> SentencePieces:
     path = folder / _VOCABULARY
     if not path.exists():
         log.info("learning %s from %s", path, _LEARNED_FROM)
-        SentencePieces.learn(path, _learning_texts(folder / _LEARNED_FROM), pieces)
+        source = folder / _LEARNED_FROM
+        SentencePieces.learn(path, _learning_texts(source), pieces, source)
     return SentencePieces.load(path, pieces)
 
 
@@ -215,6 +232,7 @@ def _decode_subset(subset: Path, place: Path, vocabulary: SentencePieces, digest
                     left_out += 1
                     continue
                 ids = _ids(utterance, vocabulary)
+                _tell_if_too_short(utterance, len(samples), ids)
                 file.write(samples.astype("<i2").tobytes())
                 targets.append(ids)
                 starts.append((starts[-1][0] + len(samples), starts[-1][1] + len(ids)))
@@ -245,6 +263,15 @@ def _ids(utterance: _Utterance, vocabulary: SentencePieces) -> np.ndarray:
     return ids
 
 
+def _tell_if_too_short(utterance: _Utterance, samples: int, ids: np.ndarray) -> None:
+    """CTC needs an output per token, and one more between two that are equal."""
+    outputs = subsampled(int(_FRONT_END.frames_of(np.array(samples))))
+    needed = len(ids) + int((ids[1:] == ids[:-1]).sum())
+    if outputs < needed:
+        place = f"{utterance.transcript}:{utterance.line}"
+        log.warning("%s: CTC needs %d outputs for this text, and the audio makes %d", place, needed, outputs)
+
+
 def _chunks(utterances: Iterator[_Utterance]) -> Iterator[list[_Utterance]]:
     chunk: list[_Utterance] = []
     for utterance in utterances:
@@ -263,21 +290,23 @@ def _prepared_problems(folder: Path, subset: str, digest: str) -> list[Problem]:
     place = _prepared(folder, subset)
     if not place.is_dir():
         return [Problem(folder / subset, "is not decoded yet", _PREPARE)]
-    again = f"delete {place}, and {_PREPARE}"
-    if problems := file_problems(place / "manifest.json", again):
-        return problems
     try:
-        manifest = _manifest(place)
-        expected, made_with = manifest["bytes"], manifest["vocabulary"]
-    except (ValueError, KeyError) as error:
-        return [Problem(place / "manifest.json", f"cannot be read ({error!r})", again)]
-    if made_with != digest:
-        return [Problem(place, f"was made with another {_VOCABULARY}", again)]
-    return [p for name, size in expected.items() for p in file_problems(place / name, again, exactly=size)]
+        manifest = _manifest(folder, subset)
+    except DataError as error:
+        return [error.problem]
+    if manifest["vocabulary"] != digest:
+        return [Problem(place, f"was made with another {_VOCABULARY}", _again(place))]
+    sizes_in_bytes = manifest["bytes"].items()
+    return [p for name, size in sizes_in_bytes for p in file_problems(place / name, _again(place), exactly=size)]
 
 
-def _manifest(place: Path) -> dict[str, Any]:
-    return json.loads((place / "manifest.json").read_text())
+def _manifest(folder: Path, subset: str) -> dict[str, Any]:
+    place = _prepared(folder, subset)
+    return manifest_of(place / "manifest.json", _MANIFEST, _again(place))
+
+
+def _again(place: Path) -> str:
+    return f"delete {place}, and {_PREPARE}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -292,11 +321,12 @@ class _Utterances:
     ends: np.ndarray
 
     @classmethod
-    def of(cls, places: Sequence[Path]) -> _Utterances:
-        starts = [np.load(place / "starts.npy") for place in places]
+    def of(cls, folder: Path, subsets: Sequence[str]) -> _Utterances:
+        places = [_prepared(folder, name) for name in subsets]
+        starts = [saved_array(place / "starts.npy", _again(place), axes=2) for place in places]
         return cls(
             audio=[np.memmap(place / "audio.s16", "<i2", "r") for place in places],
-            targets=[np.load(place / "targets.npy") for place in places],
+            targets=[saved_array(place / "targets.npy", _again(place)) for place in places],
             sources=np.repeat(np.arange(len(places)), [len(s) - 1 for s in starts]),
             starts=np.concatenate([s[:-1] for s in starts]),
             ends=np.concatenate([s[1:] for s in starts]),

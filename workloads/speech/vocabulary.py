@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import io
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from workloads.real_data import Problem
+from workloads.real_data import Problem, new_file
+from workloads.sentence_pieces import learned, opened
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,9 +26,8 @@ class Characters:
 
 
 class SentencePieces:
-    """A SentencePiece unigram vocabulary (Kudo & Richardson 2018, arXiv 1808.06226).
-
-    Ids 0, 1 and 2 are the unknown symbol, the start and the end of a sentence. CTC uses 0 as its blank.
+    """A SentencePiece vocabulary. The unknown symbol has the id 0, which CTC uses as its blank; start and end of a
+    sentence have 1 and 2 in one that is learned here.
     """
 
     def __init__(self, processor: Any) -> None:
@@ -40,45 +38,31 @@ class SentencePieces:
         """From a model's file.
 
         Raises:
-          DataError: it cannot be read, or has another number of pieces than ``size``.
+          DataError: it is no model, has another number of pieces than ``size``, or other special ids.
         """
-        import sentencepiece
-
         again = f"delete it, so that {size:,} pieces are learned, or put another model in its place"
-        try:
-            processor = sentencepiece.SentencePieceProcessor(model_proto=path.read_bytes())
-        except (OSError, RuntimeError) as error:
-            raise Problem(path, f"is not a SentencePiece model ({error})", again).error() from error
+        processor = opened(path, again)
         found = processor.get_piece_size()
         if found != size:
             raise Problem(path, f"has {found:,} pieces instead of {size:,}", again).error()
+        unknown, end = processor.unk_id(), processor.eos_id()
+        if unknown != 0 or end < 1:
+            what = (
+                f"its unknown symbol has the id {unknown}, 0 is needed; its end of sentence {end}, 1 or more is needed"
+            )
+            raise Problem(path, what, again).error()
         return cls(processor)
 
     @classmethod
-    def learn(cls, path: Path, texts: Iterable[str], size: int) -> None:
+    def learn(cls, path: Path, texts: Iterable[str], size: int, made_from: Path) -> None:
         """Learns ``size`` pieces that cover every character of ``texts``, and writes them to ``path`` at once.
 
         Raises:
-          DataError: the texts are too few for that many pieces.
+          DataError: the texts, which come from ``made_from``, are too few for that many pieces.
         """
-        import sentencepiece
-
-        model = io.BytesIO()
-        try:
-            sentencepiece.SentencePieceTrainer.train(
-                sentence_iterator=iter(texts),
-                model_writer=model,
-                model_type="unigram",
-                vocab_size=size,
-                character_coverage=1.0,
-                minloglevel=2,
-            )
-        except RuntimeError as error:
-            remedy = "see that the transcripts are complete"
-            raise Problem(path, f"{size:,} pieces cannot be learned ({error})", remedy).error() from error
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        temporary.write_bytes(model.getvalue())
-        temporary.replace(path)
+        model = learned(texts, size, made_from, "see that its transcripts are complete")
+        with new_file(path) as file:
+            file.write(model)
 
     def encode(self, text: str) -> list[int]:
         """Ids with the end of the sentence behind them; 0 where a character is unknown."""

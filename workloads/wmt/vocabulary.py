@@ -1,8 +1,7 @@
-"""The joint vocabulary of both languages: a SentencePiece unigram model (Kudo & Richardson 2018, arXiv 1808.06226)."""
+"""The joint vocabulary of both languages: a SentencePiece unigram model."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from workloads.real_data import Problem
+from workloads.sentence_pieces import learned, opened
 from workloads.wmt.architecture import END, PAD, UNKNOWN
 
 _REMEDY = "remove it, so that `timetrial data prepare wmt` trains one"
@@ -21,30 +21,17 @@ def trained(texts: Iterable[str], size: int, made_from: Path) -> bytes:
     Raises:
       WorkloadError: the text is too short for so many pieces; and whatever drawing ``texts`` raises.
     """
-    import sentencepiece
-
-    model = io.BytesIO()
-    sentences = list(
-        texts
-    )  # What is wrong with the files is to be told here; the library wraps it in an error of its own.
-    try:
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(sentences),
-            model_writer=model,
-            model_type="unigram",
-            vocab_size=size,
-            character_coverage=1.0,
-            pad_id=PAD,
-            unk_id=UNKNOWN,
-            eos_id=END,
-            bos_id=-1,
-            num_threads=1,  # The order of sums, and with it the model, would depend on the number.
-            minloglevel=2,
-        )
-    except RuntimeError as error:
-        what = f"is not enough text for a vocabulary of {size:,} pieces ({str(error).split('. ')[-1]})"
-        raise Problem(made_from, what, "get all of the training data").error() from None
-    return model.getvalue()
+    return learned(
+        texts,
+        size,
+        made_from,
+        "get all of the training data",
+        pad_id=PAD,
+        unk_id=UNKNOWN,
+        eos_id=END,
+        bos_id=-1,
+        num_threads=1,  # The order of sums, and with it the model, would depend on the number.
+    )
 
 
 class Vocabulary:
@@ -54,12 +41,7 @@ class Vocabulary:
         """Raises:
         WorkloadError: the file is no model, has more than ``size`` pieces, or other special ids.
         """
-        import sentencepiece
-
-        try:
-            self._model: Any = sentencepiece.SentencePieceProcessor(model_file=str(path))
-        except (RuntimeError, OSError) as error:
-            raise Problem(path, f"is no SentencePiece model ({error})", _REMEDY).error() from None
+        self._model: Any = opened(path, _REMEDY)
         pieces = self._model.get_piece_size()
         if pieces > size:
             raise Problem(path, f"has {pieces:,} pieces, the model takes {size:,}", _REMEDY).error()
