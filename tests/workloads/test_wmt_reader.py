@@ -185,6 +185,62 @@ def test_sgml_and_a_folder_of_corpora_are_the_same_data(raw, prepared):
             np.testing.assert_array_equal(array, read(prepared, split)[name])
 
 
+def with_carriage_returns(path):
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+
+
+def with_a_mark(path):
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+
+
+@pytest.mark.parametrize("change", [with_carriage_returns, with_a_mark])
+def test_carriage_returns_and_a_byte_order_mark_are_no_text(raw, prepared, change):
+    before = {path: list(sentences(path)) for path in raw.glob("*.??")}
+    for path in before:
+        change(path)
+    assert {path: list(sentences(path)) for path in before} == before
+    reader.prepare(raw, PIECES, LENGTH)
+    assert reader.sizes(raw, WORKLOAD.settings["full"])["train"] == TRAIN - 2
+    for split in ("train", "validation"):
+        for name, array in read(raw, split).items():
+            np.testing.assert_array_equal(array, read(prepared, split)[name])
+
+
+def test_a_single_carriage_return_or_zero_byte_is_text(tmp_path):
+    (tmp_path / "x").write_bytes(b"a\nb\r\n\r\nc\0d\n")
+    assert list(sentences(tmp_path / "x")) == ["a", "b\r", "\r", "c\0d"]
+
+
+def test_hidden_files_among_the_corpora_are_none(raw):
+    (raw / "training").mkdir()
+    for language in ("de", "en"):
+        (raw / f"train.{language}").rename(raw / "training" / f"a.{language}")
+        (raw / "training" / f"._a.{language}").write_bytes(b"\0\5\x16\7")
+    reader.prepare(raw, PIECES, LENGTH)
+    assert reader.sizes(raw, WORKLOAD.settings["full"])["train"] == TRAIN - 2
+
+
+def test_other_raw_files_than_those_prepared_are_noticed_and_missing_ones_are_not_needed(raw):
+    reader.prepare(raw, PIECES, LENGTH)
+    assert reader.check(raw) == []
+    with (raw / "train.de").open("a") as file:
+        file.write("neu\n")
+    shutil.copy(raw / "newstest2013.de", raw / "sentencepiece.model")
+    told = [str(problem) for problem in reader.check(raw)]
+    assert [line.split(": ")[0] for line in told] == [str(raw / "train.de"), str(raw / "sentencepiece.model")]
+    assert all(f"is not what was prepared; delete {raw / 'prepared'}" in line for line in told)
+    for path in (*raw.glob("*.??"), raw / "sentencepiece.model"):
+        path.unlink()
+    assert reader.check(raw) == []
+
+
+def test_a_corpus_added_after_preparation_is_noticed(raw):
+    reader.prepare(raw, PIECES, LENGTH)
+    (raw / "training").mkdir()
+    write_lines(raw / "training", "new", texts(5, 3))
+    assert [problem.file.name for problem in reader.check(raw)] == ["new.de", "new.en"]
+
+
 def test_entities_of_sgml_are_characters(tmp_path):
     write_sgml(tmp_path, "x", [("Müller & Söhne < 3", "b")], "a.sgm", "b.sgm")
     assert list(sentences(tmp_path / "a.sgm")) == ["Müller & Söhne < 3"]
@@ -233,6 +289,11 @@ def drop_a_line(path):
     path.write_bytes(b"\n".join(path.read_bytes().split(b"\n")[1:]))
 
 
+def hole(path):
+    content = path.read_bytes()
+    path.write_bytes(content[:100] + bytes(50) + content[150:])
+
+
 def break_utf8(path):
     path.write_bytes(path.read_bytes().replace(b"1 ", b"1\xff ", 1))
 
@@ -243,6 +304,7 @@ DAMAGE = [
     ("newstest2013.de", break_utf8, r"newstest2013.de:2: is not UTF-8"),
     ("newstest2014.en", lambda path: path.unlink(), r"newstest2014.en: is missing"),
     ("train.de", lambda path: path.write_bytes(b""), r"train.de: has 0 bytes"),
+    ("train.en", hole, r"train.en:\d: has a hole, 50 zero bytes in this line"),
     ("sentencepiece.model", lambda path: path.write_bytes(b"junk"), r"sentencepiece.model: is no SentencePiece model"),
 ]
 
@@ -302,6 +364,25 @@ def test_prepared_files_that_are_cut_short_are_named(raw):
     assert problem.file == path and "bytes instead of" in problem.what
     (raw / "prepared" / "manifest.json").write_text("{")
     assert [p.file.name for p in reader.check(raw)] == ["manifest.json"]
+
+
+@pytest.mark.parametrize("content", ["[]", '{"files": {}}', '{"files": {}, "pairs": [], "fitting": 1}'])
+def test_a_manifest_of_another_form_is_named(raw, content):
+    reader.prepare(raw, PIECES, LENGTH)
+    (raw / "prepared" / "manifest.json").write_text(content)
+    (problem,) = reader.check(raw)
+    assert problem.file.name == "manifest.json" and "run `timetrial data prepare wmt` again" in problem.remedy
+    with pytest.raises(DataError, match="manifest.json: cannot be read"):
+        reader.sizes(raw, WORKLOAD.settings["full"])
+
+
+def test_a_damaged_array_of_the_right_size_is_named_when_it_is_read(raw):
+    reader.prepare(raw, PIECES, LENGTH)
+    path = raw / "prepared" / "test_inputs_bounds.npy"
+    path.write_bytes(b"xxxxxx" + path.read_bytes()[6:])
+    assert reader.check(raw) == []
+    with pytest.raises(DataError, match=f"{path}: cannot be read .*; delete"):
+        reader.load_split(raw, "test", WORKLOAD.settings["full"])
 
 
 def test_resampling_plans_are_for_the_mini_scale(full):

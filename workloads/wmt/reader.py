@@ -20,7 +20,20 @@ import numpy as np
 
 from harness.spec import Settings
 from workloads.cache import new_folder
-from workloads.real_data import DataSource, Lazy, Problem, file_problems, lazily, log, problem_in
+from workloads.real_data import (
+    DataError,
+    DataSource,
+    Lazy,
+    Problem,
+    checksum,
+    file_problems,
+    lazily,
+    listed,
+    log,
+    manifest_of,
+    problem_in,
+    saved_array,
+)
 from workloads.wmt.packing import SIDES, padded, rows_of
 from workloads.wmt.text import REMEDY, Pair, pairs
 from workloads.wmt.vocabulary import Vocabulary, trained
@@ -60,17 +73,19 @@ def check(folder: Path) -> list[Problem]:
     prepared = folder / PREPARED
     if not prepared.is_dir():
         return _raw_problems(folder) or [Problem(prepared, "is missing", "run `timetrial data prepare wmt`")]
-    again = f"delete {prepared}, and run `timetrial data prepare wmt` again"
     try:
-        files = json.loads((prepared / _MANIFEST).read_text())["files"]
-    except (OSError, ValueError, KeyError) as error:
-        return [Problem(prepared / _MANIFEST, f"cannot be read ({error})", again)]
-    return [p for name, size in files.items() for p in file_problems(prepared / name, again, exactly=size)]
+        manifest = _manifest(folder)
+    except DataError as error:
+        return [error.problem]
+    files = manifest["files"].items()
+    cut = [p for name, size in files for p in file_problems(prepared / name, _again(folder), exactly=size)]
+    return cut or _changes(folder, manifest)
 
 
 def sizes(folder: Path, settings: Settings) -> dict[str, int]:
     """Pairs with both sides of every split."""
-    return _manifest(folder)["pairs"]
+    pairs_of = _manifest(folder)["pairs"]
+    return {split: pairs_of.get(split, 0) for split in ("train", *_TESTS)}
 
 
 def load_split(folder: Path, split: str, settings: Settings) -> Mapping[str, Any]:
@@ -134,6 +149,7 @@ def prepare(folder: Path, vocabulary: int = VOCABULARY, length: int = LENGTH, ch
             for name, (tokens, counts) in zip(SIDES, encoded, strict=True):
                 np.save(made / f"{split}_{name}.npy", tokens)
                 np.save(made / f"{split}_{name}_bounds.npy", np.concatenate(([0], np.cumsum(counts, dtype=np.int64))))
+        manifest["raw"] = _raw_sizes(folder)
         manifest["files"] = {path.name: path.stat().st_size for path in sorted(made.iterdir())}
         (made / _MANIFEST).write_text(json.dumps(manifest, indent=1))
 
@@ -141,13 +157,28 @@ def prepare(folder: Path, vocabulary: int = VOCABULARY, length: int = LENGTH, ch
 def _files(folder: Path, split: str) -> list[Files]:
     """Pairs of German and English files, whether they are there or not."""
     if split == "train":
-        found = sorted((folder / "training").glob("*.de"))
+        found = listed(folder / "training", "*.de")
         return [(path, path.with_suffix(".en")) for path in found or [folder / "train.de"]]
     plain, sgml = _TESTS[split]
     marked = [folder / f"{name}.sgm" for name in sgml]
     if all(path.exists() for path in marked):
         return [(marked[0], marked[1])]
     return [(folder / f"{plain}.de", folder / f"{plain}.en")]
+
+
+def _raw_sizes(folder: Path) -> dict[str, int]:
+    """Bytes of the files that ``prepare`` reads, by their place in the folder; of those that are there."""
+    paths = (path for split in ("train", *_TESTS) for files in _files(folder, split) for path in files)
+    return {str(path.relative_to(folder)): path.stat().st_size for path in paths if path.is_file()}
+
+
+def _changes(folder: Path, manifest: Mapping[str, Any]) -> list[Problem]:
+    """Raw files that are other ones than those that were prepared; they may be gone."""
+    given, used = folder / _MODEL, folder / PREPARED / _MODEL
+    found = _raw_sizes(folder)
+    changed = [folder / name for name, size in found.items() if manifest.get("raw", found).get(name) != size]
+    changed += [given] if given.is_file() and checksum(given) != checksum(used) else []
+    return [Problem(path, "is not what was prepared", _again(folder)) for path in changed]
 
 
 def _raw_problems(folder: Path) -> list[Problem]:
@@ -223,11 +254,15 @@ def _vocabulary(path: Path, size: int) -> Vocabulary:
 
 
 def _manifest(folder: Path) -> Mapping[str, Any]:
-    return json.loads((folder / PREPARED / _MANIFEST).read_text())
+    return manifest_of(folder / PREPARED / _MANIFEST, {"files": dict, "pairs": dict, "fitting": int}, _again(folder))
+
+
+def _again(folder: Path) -> str:
+    return f"delete {folder / PREPARED}, and run `timetrial data prepare wmt` again"
 
 
 def _side(folder: Path, split: str, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Token ids of a split's side, and where its sentences begin and end ``[n + 1]``."""
-    prepared = folder / PREPARED
-    tokens = np.load(prepared / f"{split}_{name}.npy", mmap_mode="r")
-    return tokens.view(np.ndarray), np.load(prepared / f"{split}_{name}_bounds.npy", mmap_mode="r").view(np.ndarray)
+    files = (folder / PREPARED / f"{split}_{name}{kind}.npy" for kind in ("", "_bounds"))
+    tokens, bounds = (saved_array(file, _again(folder), mapped=True) for file in files)
+    return tokens, bounds
