@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pyarrow
@@ -226,6 +227,48 @@ def test_parquet_without_text_is_told(folder):
         reader.prepare(folder)
     parquet.write_table(pyarrow.table({"text": ["x", None]}), path)
     with pytest.raises(DataError, match=r"000_0\.parquet: has a document without text \(near row 1\)"):
+        reader.prepare(folder)
+
+
+@pytest.mark.parametrize(("kind", "read"), [("binary", False), ("int64", False), ("large_string", True)])
+def test_the_column_text_holds_text(folder, kind, read):
+    path = folder / "sample" / "000_0.parquet"
+    values = [1, 2] if kind == "int64" else [b"a school", b"a river"]
+    parquet.write_table(pyarrow.table({"text": pyarrow.array(values).cast(kind)}), path)
+    if read:
+        reader.prepare(folder)
+        return
+    with pytest.raises(DataError, match=rf"000_0\.parquet: its column text holds {kind}, not text; download"):
+        reader.prepare(folder)
+
+
+def test_files_below_links_are_found_once_whatever_the_case_of_their_ending(folder, tmp_path):
+    elsewhere = tmp_path / "disk"
+    (elsewhere / "more").mkdir(parents=True)
+    for name in ("002_0.parquet", "001_0.parquet"):
+        (folder / "sample" / name).rename(elsewhere / "more" / name.replace("001_0.parquet", "001_0.PARQUET"))
+    (elsewhere / "back").symlink_to(folder)
+    (folder / "a_link").symlink_to(elsewhere)
+    (folder / "a_second").symlink_to(folder / "sample")
+    found = [str(path.relative_to(folder)) for path in reader._parquet(folder)]
+    assert found == ["a_link/more/001_0.PARQUET", "a_link/more/002_0.parquet", "sample/000_0.parquet"]
+    reader.prepare(folder)
+    assert reader.check(folder) == []
+
+
+def test_hidden_files_and_folders_are_none_of_the_data(folder):
+    (folder / "sample" / "._000_0.parquet").write_bytes(b"\0\5\x16\7")
+    (folder / ".cache").mkdir()
+    (folder / ".cache" / "x.parquet").write_bytes(b"x")
+    reader.prepare(folder)
+    assert reader.check(folder) == [] and len(list((folder / "tokens").iterdir())) == 3
+
+
+def test_files_that_would_share_a_folder_of_tokens_are_told(folder, documents):
+    parquet.write_table(pyarrow.table({"text": documents["001_0"]}), folder / "sample-000_0.parquet")
+    (problem,) = [p for p in reader.check(folder) if "would share" in p.what]
+    assert {problem.file.name, Path(problem.what.split()[-1]).name} == {"000_0.parquet", "sample-000_0.parquet"}
+    with pytest.raises(DataError, match=r"would share \S*tokens/sample-000_0 with .*; rename one of them"):
         reader.prepare(folder)
 
 

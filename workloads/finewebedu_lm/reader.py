@@ -11,15 +11,29 @@ import contextlib
 import dataclasses
 import functools
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from harness.spec import Settings
 from workloads.cache import new_folder
-from workloads.real_data import DataError, DataSource, Lazy, Problem, checksum, file_problems, lazily, log, problem_in
+from workloads.real_data import (
+    DataError,
+    DataSource,
+    Lazy,
+    Problem,
+    checksum,
+    damage,
+    file_problems,
+    hidden,
+    lazily,
+    log,
+    manifest_of,
+    problem_in,
+)
 
 SOURCE = DataSource(
     summary="FineWeb-Edu's sample-10BT, 9.7 million web documents as parquet, and GPT-2's vocab.json and merges.txt",
@@ -47,6 +61,7 @@ def check(folder: Path) -> list[Problem]:
     if not sources:
         problems.append(Problem(folder, "holds no parquet file", f"get {SOURCE.summary}"))
     problems += [problem for path in sources for problem in file_problems(path, _REMEDY)]
+    problems += _clashes(folder, sources)
     if not problems:
         digest = _tokenizer_digest(folder)
         problems = [p for path in sources for p in _token_problems(path, _tokens_of(folder, path), digest)]
@@ -58,6 +73,8 @@ def prepare(folder: Path) -> None:
     sources = _parquet(folder)
     if not sources:
         raise Problem(folder, "holds no parquet file", f"get {SOURCE.summary}").error()
+    for problem in _clashes(folder, sources):
+        raise problem.error()
     encode = _encoder(folder)
     digest = _tokenizer_digest(folder)
     for source in sources:
@@ -128,12 +145,40 @@ class _Rows:
 
 
 def _parquet(folder: Path) -> list[Path]:
-    return sorted(folder.rglob("*.parquet"))
+    """The files below a folder, those below links to folders too, each folder once."""
+    found, seen = [], set()
+    for place, folders, files in os.walk(folder, onerror=_raise, followlinks=True):
+        state = Path(place).stat()
+        known = (state.st_dev, state.st_ino) in seen
+        seen.add((state.st_dev, state.st_ino))
+        # Links last: a folder's own path is its name.
+        folders[:] = [] if known else sorted((f for f in folders if not hidden(f)), key=lambda f: _link_key(place, f))
+        names = [] if known else files
+        found += [Path(place, n) for n in names if n.lower().endswith(".parquet") and not hidden(n)]
+    return sorted(found)
+
+
+def _link_key(place: str, name: str) -> tuple[bool, str]:
+    return Path(place, name).is_symlink(), name
+
+
+def _raise(error: OSError) -> NoReturn:
+    raise error
 
 
 def _tokens_of(folder: Path, source: Path) -> Path:
     """Where the ids of a parquet file lie."""
     return folder / "tokens" / "-".join(source.relative_to(folder).with_suffix("").parts)
+
+
+def _clashes(folder: Path, sources: Sequence[Path]) -> list[Problem]:
+    """Files whose ids would lie in one folder, as those of ``a/b.parquet`` and ``a-b.parquet``."""
+    owner: dict[Path, Path] = {}
+    return [
+        Problem(source, f"would share {_tokens_of(folder, source)} with {first}", "rename one of them")
+        for source in sources
+        if (first := owner.setdefault(_tokens_of(folder, source), source)) != source
+    ]
 
 
 def _tokenizer_digest(folder: Path) -> str:
@@ -157,17 +202,12 @@ def _token_problems(source: Path, tokens: Path, digest: str) -> list[Problem]:
 
 
 def _manifest(tokens: Path) -> dict[str, Any]:
-    path = tokens / _MANIFEST
-    try:
-        found = json.loads(path.read_text())
-        if {"bytes", "tokenizer", "vocabulary"} <= found.keys() and set(SPLITS) <= found["tokens"].keys():
-            return found
-        what = "lacks some of its keys"
-    except FileNotFoundError:
-        what = "is missing"
-    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, KeyError) as error:
-        what = f"cannot be read ({error})"
-    raise Problem(path, what, f"delete {tokens}, and {_UNPREPARED}").error()
+    remedy = f"delete {tokens}, and {_UNPREPARED}"
+    form = {"bytes": int, "tokenizer": str, "vocabulary": int, "tokens": dict}
+    found = manifest_of(tokens / _MANIFEST, form, remedy)
+    if not set(SPLITS) <= found["tokens"].keys():
+        raise Problem(tokens / _MANIFEST, "lacks the number of tokens of a split", remedy).error()
+    return found
 
 
 def _encoder(folder: Path) -> Any:
@@ -228,7 +268,7 @@ def _texts(source: Path) -> Iterator[list[str]]:
     import pyarrow
     from pyarrow import parquet
 
-    try:
+    with damage(source, "not a whole parquet file", _REMEDY, pyarrow.ArrowException):
         file = parquet.ParquetFile(source)
         if "text" not in file.schema_arrow.names:
             raise Problem(source, f"has no column text (it has {', '.join(file.schema_arrow.names)})", _REMEDY).error()
@@ -236,6 +276,7 @@ def _texts(source: Path) -> Iterator[list[str]]:
             texts = batch.column(0).to_pylist()
             if None in texts:
                 raise Problem(source, f"has a document without text (near row {texts.index(None)})", _REMEDY).error()
+            if not all(isinstance(text, str) for text in texts):
+                kind = file.schema_arrow.field("text").type
+                raise Problem(source, f"its column text holds {kind}, not text", _REMEDY).error()
             yield texts
-    except (pyarrow.ArrowException, OSError) as error:
-        raise Problem(source, f"not a whole parquet file ({error})", _REMEDY).error() from None
