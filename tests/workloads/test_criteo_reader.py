@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 
+from harness.datasets import prepare_data
 from harness.spec import WorkloadError
 from workloads.criteo1tb import reader
 from workloads.criteo1tb.hashing import COLUMN_SIZES, table_rows
@@ -178,6 +179,45 @@ def test_a_damaged_index_is_made_again(folder, damage):
     assert [p.remedy for p in reader.check(folder)] or damage.__name__ == "_corrupt"
     reader.prepare(folder)
     assert reader.check(folder) == []
+
+
+def npz(path):
+    with path.open("wb") as file:
+        np.savez(file, a=1)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [npz, lambda path: np.save(path, np.zeros(0, np.int64)), lambda path: np.save(path, np.zeros(5))],
+    ids=["npz", "empty", "float"],
+)
+def test_what_is_no_index_is_told_and_made_again(folder, write):
+    path = folder / "index" / "day_0_00.npy"
+    write(path)
+    (problem,) = reader.check(folder)
+    assert problem.file == path and "data prepare criteo1tb" in problem.remedy
+    reader.prepare(folder)
+    assert reader.check(folder) == []
+
+
+def test_two_may_prepare_at_once(raw, monkeypatch):
+    first, inner = reader._line_starts, []
+
+    def interrupted(path):
+        if not inner:
+            inner.append(path)
+            reader.prepare(raw)
+        return first(path)
+
+    monkeypatch.setattr(reader, "_line_starts", interrupted)
+    reader.prepare(raw)
+    assert reader.check(raw) == [] and len(list((raw / "index").iterdir())) == len(SHARDS)
+
+
+def test_a_file_in_the_place_of_the_index_is_told(raw):
+    (raw / "index").write_text("")
+    with pytest.raises(DataError, match="criteo1tb/index: .*File exists.*; move it away"):
+        prepare_data("criteo1tb", raw.parent)
 
 
 @pytest.mark.parametrize(("cut", "line"), [(30, 22), (400, 21)])

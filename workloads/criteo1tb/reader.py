@@ -17,7 +17,18 @@ import numpy as np
 
 from harness.spec import Settings
 from workloads.criteo1tb import lines
-from workloads.real_data import DataError, DataSource, Lazy, Problem, file_problems, lazily, log
+from workloads.real_data import (
+    DataError,
+    DataSource,
+    Lazy,
+    Problem,
+    file_problems,
+    lazily,
+    listed,
+    log,
+    new_file,
+    saved_array,
+)
 
 SOURCE = DataSource(
     summary="the Criteo 1 TB click logs, 24 days as text shards of 5,000,000 lines",
@@ -51,11 +62,8 @@ def prepare(folder: Path) -> None:
     for path in _shards(folder).values():
         if _index_problems(path):
             log.info("indexing %s", path)
-            index = _index_path(path)
-            temporary = index.with_suffix(".part")
-            with temporary.open("wb") as file:
+            with new_file(_index_path(path)) as file:
                 np.save(file, _line_starts(path))
-            temporary.rename(index)
 
 
 def sizes(folder: Path, settings: Settings) -> dict[str, int]:
@@ -133,7 +141,7 @@ class Shards:
 
 def _shards(folder: Path) -> dict[tuple[int, int], Path]:
     """Shards by day and number."""
-    matches = ((re.fullmatch(r"day_(\d+)_(\d+)", path.name), path) for path in folder.glob("day_*_*"))
+    matches = ((re.fullmatch(r"day_(\d+)_(\d+)", path.name), path) for path in listed(folder, "day_*_*"))
     return {(int(match[1]), int(match[2])): path for match, path in matches if match}
 
 
@@ -153,10 +161,10 @@ def _index_problems(shard: Path) -> list[Problem]:
 
 def _load_index(shard: Path) -> np.ndarray:
     """int64: the number of lines, the bytes at which every STEP-th line starts, the size of the shard."""
-    try:
-        return np.load(_index_path(shard))
-    except (ValueError, EOFError, OSError) as error:
-        raise Problem(_index_path(shard), f"cannot be read ({error})", _UNINDEXED).error() from None
+    index = saved_array(_index_path(shard), _UNINDEXED)
+    if index.dtype != np.int64 or len(index) < 3:
+        raise Problem(_index_path(shard), "is no index of lines", _UNINDEXED).error()
+    return index
 
 
 def _line_starts(path: Path) -> np.ndarray:
