@@ -264,10 +264,11 @@ def saved_array(path: Path, remedy: str, axes: int = 1, mapped: bool = False) ->
     Raises:
       DataError: the file is missing or damaged, or holds something else.
     """
-    with damage(path, "cannot be read", remedy, ValueError, EOFError, SyntaxError):
-        found = np.load(path, mmap_mode="r" if mapped else None)
-    if not isinstance(found, np.ndarray) or found.ndim != axes:
-        raise Problem(path, f"cannot be read (no array with {axes} axes)", remedy).error()
+    with damage(path, "cannot be read", remedy, ValueError, EOFError, SyntaxError), path.open("rb") as file:
+        # Not np.load, which takes other formats too, and recommends to unpickle what is none of them.
+        found = np.lib.format.open_memmap(path, mode="r") if mapped else np.lib.format.read_array(file)
+    if found.ndim != axes:
+        raise Problem(path, f"cannot be read (an array with {found.ndim} axes, not {axes})", remedy).error()
     return found.view(np.ndarray)
 
 

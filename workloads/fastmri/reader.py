@@ -155,5 +155,5 @@ def _fault(kspace: Any, images: Any, largest: Any) -> str | None:
         return "has no attribute max"
     value = np.asarray(largest)
     if value.ndim or value.dtype.kind not in "fiu" or not 0 <= value < np.inf:
-        return f"the attribute max is {largest!r}, no number from 0"
+        return f"the attribute max is {value.tolist()!r}, no number from 0"
     return None

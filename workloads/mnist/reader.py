@@ -84,14 +84,18 @@ def _header(file: Path) -> tuple[int, ...]:
 
 
 def _look(file: Path) -> None:
-    """Compares the header with the size, which a gzip file gives in its last four bytes."""
+    """Compares the header with the size, which a whole gzip file gives in its last four bytes."""
     shape = _header(file)
-    size = file.stat().st_size
-    if file.suffix == ".gz":
-        with file.open("rb") as stream:
-            stream.seek(-4, io.SEEK_END)
-            (size,) = struct.unpack("<I", stream.read(4))
-    _expect_size(file, shape, size - _header_bytes(shape))
+    header = 4 + 4 * len(shape)
+    if file.suffix != ".gz":
+        _expect_size(file, shape, file.stat().st_size - header)
+        return
+    with file.open("rb") as stream:
+        stream.seek(-4, io.SEEK_END)
+        (size,) = struct.unpack("<I", stream.read(4))
+    if size != header + math.prod(shape):
+        what = f"is cut short or damaged: its end does not fit the {' x '.join(map(str, shape))} bytes it declares"
+        raise Problem(file, what, _REMEDY).error()
 
 
 def _expect_as_many(images: Path, labels: Path) -> None:
@@ -99,10 +103,6 @@ def _expect_as_many(images: Path, labels: Path) -> None:
     if pictures != answers:
         what = f"holds {answers:,} labels, but {images.name} {pictures:,} images"
         raise Problem(labels, what, _REMEDY).error()
-
-
-def _header_bytes(shape: tuple[int, ...]) -> int:
-    return 4 + 4 * len(shape)
 
 
 def _expect_size(file: Path, shape: tuple[int, ...], found: int) -> None:
