@@ -20,6 +20,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import fnmatch
 import hashlib
 import importlib
 import json
@@ -226,8 +227,16 @@ def hidden(name: str) -> bool:
 
 
 def listed(folder: Path, pattern: str) -> list[Path]:
-    """What matches below a folder, sorted; nothing hidden, nor within what is hidden."""
-    return sorted(p for p in folder.glob(pattern) if not any(map(hidden, p.relative_to(folder).parts)))
+    """What matches below a folder, sorted; nothing hidden, nor within what is hidden.
+
+    Raises:
+      OSError: a folder cannot be read. ``Path.glob`` would leave it out.
+    """
+    first, _, rest = pattern.partition("/")
+    if not folder.is_dir():
+        return []
+    found = sorted(p for p in folder.iterdir() if fnmatch.fnmatchcase(p.name, first) and not hidden(p.name))
+    return [path for part in found for path in listed(part, rest)] if rest else found
 
 
 def utf8(content: bytes, path: Path, remedy: str, line: int | None = None) -> str:

@@ -116,11 +116,22 @@ def test_what_a_library_says_of_content_is_damage_and_what_the_system_says_is_no
     assert caught.value.filename == tmp_path / "x"
 
 
-def test_what_is_hidden_is_not_listed(tmp_path):
-    for name in ("b/2.h5", "a/1.h5", "a/._1.h5", ".ipynb_checkpoints/1.h5"):
+def test_what_is_hidden_is_not_listed_and_what_cannot_be_read_is_not_left_out(tmp_path, monkeypatch):
+    for name in ("b/2.h5", "a/1.h5", "a/._1.h5", "a/x.txt", ".ipynb_checkpoints/1.h5", "c.h5"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("")
     assert real_data.listed(tmp_path, "*/*.h5") == [tmp_path / "a/1.h5", tmp_path / "b/2.h5"]
+    assert real_data.listed(tmp_path / "nowhere", "*") == []
+    entries = Path.iterdir
+
+    def refused(place):
+        if place.name == "b":
+            raise PermissionError(errno.EACCES, "", str(place))
+        return entries(place)
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+    with pytest.raises(PermissionError):
+        real_data.listed(tmp_path, "*/*.h5")
 
 
 @pytest.mark.parametrize(
