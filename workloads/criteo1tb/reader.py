@@ -36,8 +36,8 @@ SOURCE = DataSource(
     terms="Criteo's own terms (CC BY-NC-SA 4.0), to be accepted there",
     size="about 342 GB to download, 1.1 TB on disk",
     expected=(
-        "day_0_00, day_0_01, ... day_22_NN, day_23_00 ... day_23_35, each unpacked day cut by",
-        "split -l 5000000 -d day_D day_D_",
+        "day_0_00, day_0_01, ... day_22_NN, day_23_00 ... day_23_35, each day D cut by",
+        "gunzip -c day_D.gz | split -l 5000000 -d - day_D_",
     ),
 )
 DAYS, TEST_SHARDS, STEP = 24, 19, 4_096

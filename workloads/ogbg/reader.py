@@ -32,7 +32,8 @@ from workloads.real_data import DataSource, Problem, file_problems, problem_in
 
 SOURCE = DataSource(
     summary="ogbg-molpcba, 437,929 molecules of PubChem with 128 properties",
-    origin="pcba.zip of the Open Graph Benchmark (Hu et al. 2020, arXiv 2005.00687), https://ogb.stanford.edu",
+    origin="https://snap.stanford.edu/ogb/data/graphproppred/csv_mol_download/pcba.zip of the Open Graph Benchmark "
+    "(Hu et al. 2020, arXiv 2005.00687), https://ogb.stanford.edu",
     terms="MIT licence; no registration",
     size="about 50 MB to download, and as much on disk",
     expected=(

@@ -47,7 +47,8 @@ SOURCE = DataSource(
     expected=(
         "train.{de,en}, or training/*.{de,en}: 5,906,184 pairs that have both sides",
         "newstest2013.{de,en} or newstest2013-{src.de,ref.en}.sgm: 3,000 pairs",
-        "newstest2014.{de,en} or newstest2014-deen-{src.de,ref.en}.sgm: 3,003 pairs",
+        "newstest2014.{de,en} or newstest2014-deen-{src.de,ref.en}.sgm: 3,003 pairs (both to be moved there from the "
+        "archives' folders dev/ and test-full/)",
         "sentencepiece.model (optional): 32,000 pieces, end of sentence 2; trained where it is missing",
     ),
 )
