@@ -154,8 +154,10 @@ class TrainingLoop:
             before = measure(self.backend)
         self.initialise()
         if self.task.count_flops:
+            self._progress("calibrate")
             with self.clock.segment("calibrate"):
                 self.flops_per_step = flops_per_step(self)
+            self._progress("train")
         self.checkpoints.resume(self)
         stop = None
         while stop is None:

@@ -21,6 +21,8 @@ from results.record import CPU, STEPS, WALL, StopReason, TrialSpec
 
 TRAINING_PHASES = ("initialise", "train")
 """What a trial's process says it is doing while its clock runs, and while it sends messages."""
+_OWN_PHASES = ("setup", "calibrate")
+"""What it says while it does the harness's own work: before the entry comes, and counting the operations of a step."""
 LOG_SHARE, LOG_SLACK_SEC = 0.1, 1.0
 """Of the time on the clock, and seconds more: so much may messages, and looking after the entry, take off it."""
 TIME_SHARE, TIME_SLACK_SEC = 0.05, 3.0
@@ -75,7 +77,7 @@ class Accounts:
     def stop(self) -> None:
         """The process stands still from here on."""
         self.enter(self.phase)
-        self.cpu_until_judged = sum(spent for phase, spent in self.cpu.items() if phase != "setup")
+        self.cpu_until_judged = sum(spent for phase, spent in self.cpu.items() if phase not in _OWN_PHASES)
 
     def go_on(self) -> None:
         """It does not any more."""
