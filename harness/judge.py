@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
@@ -134,6 +135,11 @@ def verified(judge: Judge, workload: Workload, folder: Path) -> Verified | Claim
     return Verified(found[workload.metric.name], time.perf_counter() - started)
 
 
+def _send(connection: Connection, question: Any) -> None:
+    with contextlib.suppress(OSError):  # it died: the next look finds out
+        connection.send(question)
+
+
 class JudgeProcess:
     """The process that judges a trial, as the command sees it; started when it is first asked."""
 
@@ -154,8 +160,8 @@ class JudgeProcess:
     def ask(self, question: tuple[Values, str] | Path) -> None:
         self._started = self._started or self._start()
         self.is_asked = True
-        with contextlib.suppress(OSError):  # it died: the next look finds out
-            self._started[1].send(question)
+        # A process that is still starting does not read yet, and the command has other trials to look after.
+        threading.Thread(target=_send, args=(self._started[1], question), daemon=True).start()
 
     def answer(self) -> Any:
         """
