@@ -146,6 +146,7 @@ class JudgeProcess:
     def __init__(self, start: Starts) -> None:
         self._start = start
         self._started: tuple[BaseProcess, Connection] | None = None
+        self._asking: threading.Thread | None = None
         self.is_asked = False
         """Whether it owes an answer."""
 
@@ -161,7 +162,8 @@ class JudgeProcess:
         self._started = self._started or self._start()
         self.is_asked = True
         # A process that is still starting does not read yet, and the command has other trials to look after.
-        threading.Thread(target=_send, args=(self._started[1], question), daemon=True).start()
+        self._asking = threading.Thread(target=_send, args=(self._started[1], question), daemon=True)
+        self._asking.start()
 
     def answer(self) -> Any:
         """
@@ -189,5 +191,7 @@ class JudgeProcess:
             process, connection = self._started
             process.kill()
             process.join()
+            if self._asking is not None:
+                self._asking.join()
             connection.close()
         self._started, self.is_asked = None, False

@@ -210,11 +210,12 @@ def damage(path: Path, what: str, remedy: str, *errors: type[Exception]) -> Iter
     Raises:
       DataError: in place of these.
     """
+    caught: tuple[type[Exception], ...] = (OSError, *errors)
     try:
         yield
     except DataError:
         raise
-    except (OSError, *errors) as error:
+    except caught as error:
         if isinstance(error, OSError) and error.errno is not None:
             error.filename = error.filename or path  # HDF5 names it in the text only.
             raise
