@@ -313,7 +313,8 @@ class Watch:
             self._busy.now = True
 
     def inspect(self, loop: TrainingLoop, structure: Any) -> None:
-        """Compares, where the clock is about to stop; ``structure`` is that of the parameters given back."""
+        """Compares, where the clock is about to stop; ``structure`` is that of the parameters given back, None where
+        nobody has asked for it."""
         self._find_threads()
         self._compare([*self._members, *self._parts])
         for label, owner in _owners(loop).items():
@@ -330,7 +331,7 @@ class Watch:
         for name in now.keys() - self._workload.keys():
             if name.endswith(OF_A_CLASS):  # an object's own attributes may be values that it keeps once computed
                 self.report(f"adds {name} to the workload")
-        if structure != self._structure:
+        if structure is not None and structure != self._structure:
             self.report("changes the model: other parameters, or other shapes")
         for message in self._unheard(ProcessState).beyond(self._before):
             self.report(message)

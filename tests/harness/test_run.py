@@ -178,7 +178,7 @@ def test_the_budget_ends_a_trial(tmp_path, write_entry, monkeypatch):
     monkeypatch.setattr("harness.spec.Workload._declared_target", lambda self: Target(0.999, 0.99))
     go(tmp_path / "out", write_entry("adam"), budget_sec=1.0)
     record, rows = only_record(tmp_path / "out")
-    assert record.stop_reason is StopReason.BUDGET_EXHAUSTED and record.crossing is None
+    assert record.stop_reason is StopReason.BUDGET_EXHAUSTED and record.crossing is None, record.stop_detail
     assert all(row["accumulated_submission_time"] < 1.0 for row in rows)
 
 
