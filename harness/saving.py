@@ -1,180 +1,297 @@
 """A trial's parameters, model state and optimizer state in both frameworks: to bytes, and back into a fresh start.
 
-What a submission keeps is a tree of dicts, lists, tuples and leaves. A leaf with ``state_dict`` is saved by it; a
-function is taken from the fresh start, as AlgoPerf does it; everything else is pickled. Parameters inside pickled
-objects are saved as references, so that they are the fresh start's parameters afterwards.
+All of it is one pickle, so that what is one object stays one. Two kinds of things are the fresh start's:
+
+- the model, with its modules, parameters and buffers, which get the saved values (:mod:`harness.saved_torch`);
+- what cannot be pickled or need not be: functions that no module has under their name, compiled ones, the workload.
+  A fresh start has them in the same place (:mod:`harness.saved_places`).
+
+An object is the fresh start's object of its place and type, given the saved attributes, so that hooks and closures over
+it hold; where there is none, it is made. An object with ``state_dict`` is saved by that as well: an entry's own way of
+loading is followed, and any way where the attributes cannot be pickled.
 """
 
 from __future__ import annotations
 
+import copyreg
+import dataclasses
+import importlib
 import io
 import pickle
-import types
-from collections.abc import Callable, Mapping
+import threading
+import weakref
+from collections.abc import Mapping
+from types import MappingProxyType, ModuleType
 from typing import Any
 
-_ABSENT = object()
+from harness import saved_loading as loading
+from harness import saved_torch
+from harness.saved_loading import CannotSaveError, Saved
+from harness.saved_places import (
+    ALL,
+    ATOMS,
+    NOTHING,
+    STATE,
+    Place,
+    attributes,
+    describe,
+    is_function,
+    is_importable,
+    is_stateful,
+    name_of,
+    places_of,
+)
+from harness.spec import Workload
+
+_LIVE = (Workload, ModuleType, weakref.ReferenceType, type(threading.Lock()), type(threading.RLock()), threading.local)
+_SHOWN = "harness.view"
+"""Where the classes stand through which an entry sees its workload."""
+_VALUES = ("jax", "jaxlib", "numpy")
+"""Packages whose objects are never changed, only replaced."""
+_SIMPLE = ATOMS | {dict, list, tuple, set, frozenset}
+_COMPILERS = ("jax", "torch")
+"""Packages whose callable objects are code, where they cannot be pickled."""
 
 
-class CannotSaveError(Exception):
-    """Something in the state cannot be written to a checkpoint, or made again from it."""
-
-
-def save_training(params: Any, model_state: Any, optimizer_state: Any) -> tuple[Any, Any]:
+def save_training(params: Any, model_state: Any, optimizer_state: Any) -> Saved:
     """What training has made so far, without any live object.
 
     Raises:
       CannotSaveError: names the place in it.
     """
-    return save((params, model_state), params, "parameters"), save(optimizer_state, params)
+    roots = {"parameters": params, "model_state": model_state, "optimizer_state": optimizer_state}
+    return _save(roots, params, saved_torch.values_of(params))
 
 
-def restore_training(saved: tuple[Any, Any], params: Any, model_state: Any, optimizer_state: Any) -> tuple[Any, ...]:
+def restore_training(saved: Saved, params: Any, model_state: Any, optimizer_state: Any) -> tuple[Any, ...]:
     """``(params, model_state, optimizer_state)`` as saved, made from those of a fresh start.
 
     Raises:
-      CannotSaveError: a fresh start has nothing in the place of a function or an object.
+      CannotSaveError: a fresh start has nothing in the place of a function or an object, or another model.
     """
-    params, model_state = restore(saved[0], (params, model_state), params, "parameters")
-    return params, model_state, restore(saved[1], optimizer_state, params)
+    roots = {"parameters": params, "model_state": model_state, "optimizer_state": optimizer_state}
+    return tuple(_restore(saved, roots, params).values())
 
 
-def save(tree: Any, parameters: Any, path: str = "optimizer_state") -> Any:
-    """A description of the tree without any live object: nested tuples of a kind and bytes or children.
+def save(tree: Any, parameters: Any) -> Saved:
+    """An optimizer state alone; parameters that it holds are saved as references.
 
     Raises:
       CannotSaveError: names the place in the tree.
     """
-    if isinstance(tree, Mapping):
-        return "mapping", {key: save(value, parameters, f"{path}[{key!r}]") for key, value in tree.items()}
-    if isinstance(tree, tuple | list):
-        children = [save(value, parameters, f"{path}[{i}]") for i, value in enumerate(tree)]
-        return "sequence", (type(tree), children)
-    if hasattr(tree, "state_dict") and hasattr(tree, "load_state_dict"):
-        return "stateful", (_dump(tree.state_dict(), parameters, path), _pickled_or_none(tree, parameters))
-    if callable(tree) or isinstance(tree, types.ModuleType):
-        return "fresh", None
-    return "leaf", _dump(tree, parameters, path)
+    return _save({"optimizer_state": tree}, parameters, {})
 
 
-def restore(saved: Any, fresh: Any, parameters: Any, path: str = "optimizer_state") -> Any:
+def restore(saved: Saved, fresh: Any, parameters: Any) -> Any:
     """The tree that was saved, made from a fresh start's tree where that has the same place.
 
     Raises:
       CannotSaveError: a fresh start has nothing in the place of a function or an object.
     """
-    kind, content = saved
-    return _RESTORERS[kind](content, fresh, parameters, path)
+    return _restore(saved, {"optimizer_state": fresh}, parameters)["optimizer_state"]
 
 
-def _restore_mapping(content: Mapping[Any, Any], fresh: Any, parameters: Any, path: str) -> Any:
-    found = {key: restore(value, _child(fresh, key), parameters, f"{path}[{key!r}]") for key, value in content.items()}
-    return found if not isinstance(fresh, Mapping) or type(fresh) is dict else _as_type(type(fresh), found)
-
-
-def _as_type(cls: type, found: dict[Any, Any]) -> Any:
+def _restore(saved: Saved, roots: Mapping[str, Any], model: Any) -> dict[str, Any]:
+    loader = loading.Loader(saved, roots, model)
+    values, found = loader.load()
     try:
-        return cls(found)
-    except TypeError:
-        return found
+        saved_torch.set_values(model, values)
+        loader.load_states()
+    except saved_torch.ModelError as error:
+        raise CannotSaveError(f"parameters cannot be made again: {error}") from error
+    return dict(found)
 
 
-def _restore_sequence(content: tuple[type, list[Any]], fresh: Any, parameters: Any, path: str) -> Any:
-    cls, children = content
-    found = [restore(value, _child(fresh, i), parameters, f"{path}[{i}]") for i, value in enumerate(children)]
-    if type(fresh).__name__ == cls.__name__:
-        cls = type(fresh)  # a module that was loaded again has classes of its own
-    return cls(*found) if hasattr(cls, "_fields") else cls(found)
+# ---- to bytes ----
 
 
-def _restore_stateful(content: tuple[bytes, bytes | None], fresh: Any, parameters: Any, path: str) -> Any:
-    state, whole = content
-    if fresh is not _ABSENT and hasattr(fresh, "load_state_dict"):
-        loaded = _load(state, parameters)
-        fresh.load_state_dict(loaded)
-        _undo_rounding(fresh, loaded)
-        return fresh
-    if whole is None:
-        raise CannotSaveError(f"{path} cannot be pickled, and a fresh start has nothing there to load its state into")
-    return _load(whole, parameters)
+@dataclasses.dataclass
+class _Ways:
+    """What was found not to be picklable as it is.
+
+    Attributes:
+      live: classes of callable objects, which are taken from a fresh start.
+      by_state: places of objects that are saved by their ``state_dict`` alone.
+    """
+
+    live: set[type] = dataclasses.field(default_factory=set)
+    by_state: set[Place] = dataclasses.field(default_factory=set)
+
+    def found_another(self, saver: _Saver) -> bool:
+        """Whether there is another way to save what a pickle failed at."""
+        failed = saver.current
+        place = saver.places.get(id(failed), ())
+        is_code = callable(failed) and _package(failed) in _COMPILERS and not is_stateful(failed)
+        if place and is_code and type(failed) not in self.live:
+            self.live.add(type(failed))
+            return True
+        stateful = {saver.places[each] for each in saver.states} - self.by_state
+        above = [place[:length] for length in range(len(place), 0, -1) if place[:length] in stateful]
+        self.by_state.update(above[:1])
+        return bool(above)
 
 
-def _undo_rounding(optimizer: Any, state: Mapping[str, Any]) -> None:
-    """Gives tensors of a torch optimizer's state the type they had: loading casts them to their parameter's."""
-    if not hasattr(optimizer, "param_groups") or not hasattr(optimizer, "state"):
-        return
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    values = state.get("state") or {}  # an optimizer around another one may nest them
-    for index, parameter in enumerate(parameters):
-        for name, value in values.get(index, {}).items():
-            now = optimizer.state[parameter].get(name)
-            if hasattr(value, "dtype") and hasattr(now, "dtype") and value.dtype != now.dtype:
-                optimizer.state[parameter][name] = value
+def _save(roots: Mapping[str, Any], model: Any, values: Any) -> Saved:
+    ways = _Ways()
+    while True:
+        saver = _Saver(io.BytesIO(), model, ways)
+        try:
+            return saver.saved(roots, values)
+        except Exception as error:  # whatever an entry's objects raise
+            if not ways.found_another(saver):
+                what = f"{describe(saver.nearest)} ({type(saver.current).__name__})"
+                raise CannotSaveError(f"{what} cannot be saved: {error}") from error
 
 
-def _restore_fresh(content: None, fresh: Any, parameters: Any, path: str) -> Any:
-    if fresh is _ABSENT or not (callable(fresh) or isinstance(fresh, types.ModuleType)):
-        raise CannotSaveError(f"{path} is a function that init_optimizer_state does not make")
-    return fresh
+def _package(obj: Any) -> str:
+    return type(obj).__module__.partition(".")[0]
 
 
-def _restore_leaf(content: bytes, fresh: Any, parameters: Any, path: str) -> Any:
-    value = _load(content, parameters)
-    if getattr(fresh, "committed", False) and hasattr(value, "sharding"):  # a jax array that was placed on purpose
-        import jax
+class _Fresh:
+    """Stands in a pickle for what a fresh start has in a place."""
 
-        return jax.device_put(value, fresh.sharding)
-    return value
+    def __init__(self, number: int | None) -> None:
+        self.number = number
 
 
-_RESTORERS: Mapping[str, Callable[[Any, Any, Any, str], Any]] = {
-    "mapping": _restore_mapping,
-    "sequence": _restore_sequence,
-    "stateful": _restore_stateful,
-    "fresh": _restore_fresh,
-    "leaf": _restore_leaf,
-}
+_LOADER = object()
+"""Stands in a pickle for whoever loads it."""
 
 
-def _child(tree: Any, key: Any) -> Any:
-    if tree is _ABSENT:
-        return _ABSENT
-    if isinstance(tree, Mapping):
-        return tree.get(key, _ABSENT)
-    if isinstance(tree, tuple | list) and isinstance(key, int) and key < len(tree):
-        return tree[key]
-    return _ABSENT
+class _Saver(pickle.Pickler):
+    def __init__(self, buffer: io.BytesIO, model: Any, ways: _Ways) -> None:
+        super().__init__(buffer, pickle.HIGHEST_PROTOCOL)
+        self.buffer, self.ways = buffer, ways
+        self.members = {id(obj): key for key, obj in saved_torch.members(model).items()}
+        self.storages = saved_torch.storages_of(model)
+        self.places: dict[int, Place] = {}
+        self.states: dict[int, Any] = {}
+        self.numbers: dict[Place, int] = {}
+        self.needed: dict[int, Any] = {}
+        self.stateful: set[int] = set()
+        self.current: Any = None
+        self.nearest: Place = ()
 
+    def saved(self, roots: Mapping[str, Any], values: Any) -> Saved:
+        self.places, self.states = places_of(roots, self._depth)
+        self.dump((values, dict(roots)))
+        return Saved(self.buffer.getvalue(), tuple(self.numbers), self.needed, frozenset(self.stateful))
 
-# ---- bytes ----
+    def _depth(self, obj: Any, place: Place) -> int:
+        self.current, self.nearest = obj, place
+        if saved_torch.is_plain(obj) and saved_torch.is_held_by_module(obj, place):
+            storage = obj.untyped_storage()
+            fresh = _Fresh(self.numbers.setdefault(place, len(self.numbers)))
+            self.storages.setdefault(storage._cdata, saved_torch.Storage(storage, fresh))
+        is_code = isinstance(obj, type) or is_function(obj) or _is_named_code(obj)
+        is_value = saved_torch.is_tensor(obj) or _package(obj) == "jaxlib"
+        if id(obj) in self.members or self._is_live(obj) or is_code or is_value:
+            return NOTHING
+        return STATE if self._is_saved_by_state(obj, place) else ALL
 
+    def _is_live(self, obj: Any) -> bool:
+        return isinstance(obj, _LIVE) or type(obj).__module__ == _SHOWN or type(obj) in self.ways.live
 
-def _named(parameters: Any) -> dict[str, Any]:
-    """Parameters that have an identity of their own: those of a module; a tree of arrays has none."""
-    return dict(parameters.named_parameters()) if hasattr(parameters, "named_parameters") else {}
+    def _is_saved_by_state(self, obj: Any, place: Place) -> bool:
+        return place in self.ways.by_state or saved_torch.is_wrapper(obj)
 
+    def _at(self, obj: Any) -> None:
+        self.current = obj
+        self.nearest = self.places.get(id(obj), self.nearest)
 
-def _dump(value: Any, parameters: Any, path: str) -> bytes:
-    names = {id(tensor): name for name, tensor in _named(parameters).items()}
-    buffer = io.BytesIO()
-    pickler = pickle.Pickler(buffer)
-    pickler.persistent_id = lambda obj: names.get(id(obj))  # type: ignore[method-assign]
-    try:
-        pickler.dump(value)
-    except Exception as error:
-        raise CannotSaveError(f"{path} ({type(value).__name__}) cannot be saved: {error}") from error
-    return buffer.getvalue()
+    def _number(self, obj: Any) -> int | None:
+        place = self.places.get(id(obj))
+        return None if place is None else self.numbers.setdefault(place, len(self.numbers))
 
+    # ---- called by pickle ----
 
-def _pickled_or_none(value: Any, parameters: Any) -> bytes | None:
-    try:
-        return _dump(value, parameters, "")
-    except CannotSaveError:
+    def persistent_id(self, obj: Any) -> tuple[str, Any] | None:
+        if type(obj) in _SIMPLE:
+            return None
+        if type(obj) is _Fresh:
+            return "fresh", obj.number
+        if obj is _LOADER:
+            return "loader", None
+        if id(obj) in self.members:
+            return "member", self.members[id(obj)]
+        nameless = (isinstance(obj, type) or is_function(obj)) and not is_importable(obj)
+        if nameless or (self._is_live(obj) and not isinstance(obj, ModuleType)):
+            return "fresh", self._needed(obj)
         return None
 
+    def _needed(self, obj: Any) -> int:
+        self._at(obj)
+        number = self._number(obj)
+        if number is None:
+            raise pickle.PicklingError("a function without a name, in a place that a fresh start is not asked for")
+        self.needed[number] = loading.mark_of(obj)
+        return number
 
-def _load(data: bytes, parameters: Any) -> Any:
-    tensors = _named(parameters)
-    unpickler = pickle.Unpickler(io.BytesIO(data))
-    unpickler.persistent_load = lambda name: tensors[name]  # type: ignore[method-assign]
-    return unpickler.load()
+    def reducer_override(self, obj: Any) -> Any:
+        self._at(obj)
+        if isinstance(obj, ModuleType):
+            return importlib.import_module, (obj.__name__,)
+        if isinstance(obj, MappingProxyType):
+            return MappingProxyType, (dict(obj),)
+        if isinstance(obj, saved_torch.Storage):
+            return self._reduced_storage(obj)
+        if saved_torch.is_plain(obj):
+            return self._reduced_tensor(obj)
+        if isinstance(obj, type) or is_function(obj) or type(obj) in copyreg.dispatch_table:
+            return NotImplemented
+        if _is_named_code(obj):
+            return name_of(obj)
+        if _package(obj) == "jaxlib" and hasattr(obj, "sharding"):
+            return loading.placed, (_Fresh(self._number(obj)), *obj.__reduce__()[:2])
+        if self._is_saved_by_state(obj, self.places.get(id(obj), ())):
+            return self._reduced_object(obj, None)
+        return self._reduced(obj)
+
+    def _reduced(self, obj: Any) -> Any:
+        parts = obj.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
+        if isinstance(parts, str) or not _is_variable(obj, parts):
+            return parts if isinstance(parts, tuple) else NotImplemented
+        kept = saved_torch.kept_by_process(obj)
+        state = parts[2] if len(parts) > 2 else None
+        if kept:
+            state = {name: value for name, value in attributes(obj).items() if name not in kept}
+        return self._reduced_object(obj, (state, kept))
+
+    def _reduced_object(self, obj: Any, whole: tuple[Any, Any] | None) -> Any:
+        number, own = self._number(obj), self.states.get(id(obj))
+        if own is not None and number is not None:
+            self.stateful.add(number)
+        saved = (_LOADER, number, whole, own)
+        return loading.made, (_LOADER, number, type(obj)), saved, None, None, loading.set_object
+
+    def _reduced_tensor(self, tensor: Any) -> Any:
+        storage = tensor.untyped_storage()
+        held = self.storages.setdefault(storage._cdata, saved_torch.Storage(storage))
+        place = self.places.get(id(tensor), ())
+        fresh = _Fresh(self._number(tensor) if saved_torch.is_held_by_module(tensor, place) else None)
+        is_parameter = type(tensor).__name__ == "Parameter"
+        layout = saved_torch.layout_of(tensor)
+        arguments = (_LOADER, held, layout, tensor.requires_grad, is_parameter, fresh)
+        return loading.tensor, arguments, (dict(vars(tensor)), tensor.grad), None, None, loading.set_tensor
+
+    def _reduced_storage(self, held: saved_torch.Storage) -> Any:
+        data = saved_torch.bytes_of(held.storage)
+        return loading.storage, (_LOADER, data, str(held.storage.device), held.owner)
+
+
+def _is_named_code(obj: Any) -> bool:
+    """Whether it is a function of a framework, though an object: ``jax.numpy.add``, ``jax.nn.relu``."""
+    return _package(obj) in _COMPILERS and callable(obj) and is_importable(obj)
+
+
+def _is_variable(obj: Any, parts: tuple[Any, ...]) -> bool:
+    """Whether others may look at an object while it changes, and its attributes are all that it is."""
+    parameters = getattr(type(obj), "__dataclass_params__", None)
+    return (
+        parts[0] is getattr(copyreg, "__newobj__")  # noqa: B009 (mypy knows no such attribute)
+        and len(parts[1]) == 1
+        and not any(parts[3:])
+        and not isinstance(obj, dict | list | set | tuple)
+        and not (parameters is not None and parameters.frozen)
+        and _package(obj) not in _VALUES
+    )

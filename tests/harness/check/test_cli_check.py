@@ -7,7 +7,6 @@ from click.testing import CliRunner
 
 from harness.check import RULES
 from harness.cli import main
-from harness.saving import CannotSaveError, restore, save
 
 
 def invoke(*arguments):
@@ -76,16 +75,6 @@ def test_an_entry_whose_framework_cannot_be_told_is_refused(write_entry):
     folder = write_entry("both", replace=edits)
     found = json.loads(invoke("check", folder, "--no-run", "--json").stdout)["findings"]
     assert [finding["rule"] for finding in found] == ["entry"]
-
-
-def test_a_checkpoint_keeps_values_and_takes_functions_from_the_fresh_start():
-    tree = {"count": 3, "inner": (1.5, [None, "x"]), "update": len}
-    saved = save(tree, {})
-    assert restore(saved, {"update": max}, {}) == {"count": 3, "inner": (1.5, [None, "x"]), "update": max}
-    with pytest.raises(CannotSaveError, match=r"optimizer_state\['update'\] is a function"):
-        restore(saved, {}, {})
-    with pytest.raises(CannotSaveError, match=r"optimizer_state\['steps'\] \(generator\) cannot be saved"):
-        save({"steps": (i for i in range(3))}, {})
 
 
 def test_it_leaves_nothing_behind_in_the_temporary_folder(tmp_path, monkeypatch):
