@@ -44,8 +44,8 @@ from harness.saved_places import (
 from harness.spec import Workload
 
 _LIVE = (Workload, ModuleType, weakref.ReferenceType, type(threading.Lock()), type(threading.RLock()), threading.local)
-_SHOWN = "harness.view"
-"""Where the classes stand through which an entry sees its workload."""
+_LIVE_MODULES = ("harness.view", "torch.utils.hooks")
+"""Where the classes stand through which an entry sees its workload, and handles of hooks, which lead to all hooks."""
 _VALUES = ("jax", "jaxlib", "numpy")
 """Packages whose objects are never changed, only replaced."""
 _SIMPLE = ATOMS | {dict, list, tuple, set, frozenset}
@@ -190,7 +190,7 @@ class _Saver(pickle.Pickler):
         return STATE if self._is_saved_by_state(obj, place) else ALL
 
     def _is_live(self, obj: Any) -> bool:
-        return isinstance(obj, _LIVE) or type(obj).__module__ == _SHOWN or type(obj) in self.ways.live
+        return isinstance(obj, _LIVE) or type(obj).__module__ in _LIVE_MODULES or type(obj) in self.ways.live
 
     def _is_saved_by_state(self, obj: Any, place: Place) -> bool:
         return place in self.ways.by_state or saved_torch.is_wrapper(obj)

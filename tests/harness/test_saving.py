@@ -283,6 +283,17 @@ def test_functions_in_static_fields_objects_and_local_classes_are_the_fresh_star
     assert type(found["point"]) is type(fresh["point"]) and found["lock"].held is fresh["lock"].held
 
 
+def test_handles_of_hooks_are_the_fresh_starts():
+    def start(net):
+        return {"object": Holder([net[0].register_forward_hook(lambda *_: None)])}
+
+    old, new = model(), model()
+    fresh = start(new)
+    (handle,) = fresh["object"].held
+    assert through(start(old), fresh, old, new)["object"].held == [handle]
+    assert len(new[0]._forward_hooks) == 1
+
+
 def test_functions_with_a_name_are_saved_by_it_and_modules_too():
     found = through({"f": len, "m": types, "relu": jax.nn.relu}, {"f": max})
     assert found == {"f": len, "m": types, "relu": jax.nn.relu}
