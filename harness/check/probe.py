@@ -8,6 +8,7 @@ import dataclasses
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from harness import __version__
 from harness.check.findings import Finding
 from harness.check.guard import Guard, WatchedQueue, structure
+from harness.check.moments import FirstRun, Moment, difference, differing, gone_elsewhere
 from harness.check.toys.workload import TOYS, Toy
 from harness.clock import Clock
 from harness.compat.backends import backend_for
@@ -35,7 +37,6 @@ SEED, OTHER_SEED = 0, 1
 FORGIVEN = 0.01
 """By which share of its length the way after a checkpoint may differ: ``load_state_dict`` of torch's optimizers rounds
 state of low precision anew, which is no loss of state."""
-_TINY = 1e-30
 POINTS = 3
 """Points of a search space that are tried before divergence counts as the entry's fault."""
 
@@ -79,9 +80,19 @@ def points_of(entry: Entry) -> list[Point]:
 
 
 class Loop(TrainingLoop):
-    """A trial's loop whose submission may have another seed than its model and data."""
+    """A trial's loop whose submission may have another seed than its model and data.
+
+    Attributes:
+      trained: parameters as update_params gave them back, before the latest evaluation; an entry may evaluate others,
+        which need not have moved yet.
+    """
 
     submission_seed: int = SEED
+    trained: Mapping[str, np.ndarray] = MappingProxyType({})
+
+    def prepare_for_eval(self) -> None:
+        self.trained = self.workload.export_parameters(self.params)
+        super().prepare_for_eval()
 
     def random_key(self, stream: str) -> Any:
         if stream == "model":
@@ -98,70 +109,84 @@ class Examination:
         self.judge = Judge(TOYS[loss]().bind(plain), plain)
 
     def run(self, points: Sequence[Point]) -> None:
-        point, middle, end = self._first_run(points)
-        if not self._same_seed(point, middle, end):
+        first = self._first_run(points)
+        point = first.point
+        if not self._same_seed(first):
             return
-        self._other_seed(point, middle)
+        self._other_seed(first)
         if self.loss == self.task.losses[0]:
             for other in [other for other in points[:2] if other is not point]:
                 self._advance(self._start("a run with the search space's hyperparameters", other), 2)
 
-    def _first_run(self, points: Sequence[Point]) -> tuple[Point, dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """The first point that does not diverge, and the parameters half-way and at the end."""
+    def _first_run(self, points: Sequence[Point]) -> FirstRun:
+        """With the first point that does not diverge."""
         losses: list[float] = []
         for point in points:
             loop = self._start("the first run", point)
             initial = self._values(loop)
             middle = self._advance(loop, CHECKPOINT_AT)
             self._resume_point()
-            if not _difference(initial, self._advance(loop, STEPS - 1)):
+            late = self._advance(loop, STEPS - 1)
+            if not difference(initial, late.trained):
                 message = f"with {self._toy_name}: parameters are the same after {STEPS - 1} steps"
                 self.guard.report("does-not-train", message, "update_params")
             end = self._advance(loop, STEPS)
             losses = [row["validation/loss"] for row in loop.rows]
-            if np.isfinite(losses).all() and all(np.isfinite(value).all() for value in end.values()):
-                return point, middle, end
+            if np.isfinite(losses).all() and all(np.isfinite(value).all() for value in end.evaluated.values()):
+                return FirstRun(point, middle, late, end)
         message = f"with {self._toy_name}: the loss is {losses[-1]} after {STEPS} steps"
         self.guard.report("diverges", message, "update_params")
         raise FailedError
 
     # ---- the questions ----
 
-    def _same_seed(self, point: Point, middle: Mapping[str, np.ndarray], end: Mapping[str, np.ndarray]) -> bool:
+    def _same_seed(self, first: FirstRun) -> bool:
         """Whether the same seed gives the same, and goes on from a checkpoint."""
-        again = self._start("a second run with the same seed", point)
-        different = _difference(middle, self._advance(again, CHECKPOINT_AT))
-        if different:
-            self.guard.report(
-                "not-reproducible",
-                f"with {self._toy_name}: two runs of one seed differ in {different}",
-                "update_params",
-            )
-            return False
+        again = self._start("a second run with the same seed", first.point)
+        if different := differing(first.middle, self._advance(again, CHECKPOINT_AT)):
+            return self._not_reproducible(different)
         try:
-            resumed = self._through_checkpoint(again, point)
+            resumed = self._through_checkpoint(again, first.point)
         except CannotSaveError as error:
             self.guard.report("checkpoint", f"with {self._toy_name}: {error}", "init_optimizer_state")
             return False
         self._resume_point()
         try:
-            share = _distance(end, self._advance(resumed, STEPS)) / max(_distance(end, middle), _TINY)
+            share = gone_elsewhere(first, self._advance(resumed, STEPS))
         except FailedError:
             return False
         if not share <= FORGIVEN:
+            if different := self._differs_without_checkpoint(first):
+                return self._not_reproducible(different)
             message = f"with {self._toy_name}: steps after a checkpoint go elsewhere, by {share:.3%} of their length"
             self.guard.report("checkpoint", message, "init_optimizer_state")
         return True
 
-    def _other_seed(self, point: Point, middle: Mapping[str, np.ndarray]) -> None:
+    def _not_reproducible(self, parameter: str) -> bool:
+        message = f"with {self._toy_name}: two runs of one seed differ in {parameter}"
+        self.guard.report("not-reproducible", message, "update_params")
+        return False
+
+    def _differs_without_checkpoint(self, first: FirstRun) -> str:
+        """The parameter in which a whole run of the same seed differs late: the checkpoint is not to blame then."""
+        again = self._start("a third run with the same seed", first.point)
+        self._advance(again, CHECKPOINT_AT)
+        self._resume_point()
+        return differing(first.end, self._advance(again, STEPS))
+
+    def _other_seed(self, first: FirstRun) -> None:
+        """Parameters that move only every few steps are asked again later."""
         self.guard.dropout.clear()
-        other = self._start("a run with another seed", point, OTHER_SEED)
+        other = self._start("a run with another seed", first.point, OTHER_SEED)
         values = self._advance(other, CHECKPOINT_AT)
-        drops = any(isinstance(rate, int | float) and rate > 0 for rate in self.guard.dropout)
-        if drops and not _difference(middle, values):
-            self.guard.report(
-                "ignores-seed", f"with {self._toy_name}: dropout is the same under another seed", "update_params"
-            )
+        if not any(isinstance(rate, int | float) and rate > 0 for rate in self.guard.dropout):
+            return
+        if difference(first.middle.trained, values.trained):
+            return
+        self._resume_point()
+        if not difference(first.late.trained, self._advance(other, STEPS - 1).trained):
+            message = f"with {self._toy_name}: dropout is the same under another seed"
+            self.guard.report("ignores-seed", message, "update_params")
 
     # ---- running ----
 
@@ -199,7 +224,7 @@ class Examination:
         self.data = {name: array.copy() for name, array in loop.splits["train"].items()}
         return loop
 
-    def _advance(self, loop: Loop, until: int) -> dict[str, np.ndarray]:
+    def _advance(self, loop: Loop, until: int) -> Moment:
         """Steps and evaluations until there were so many steps; the parameters then."""
         shape = structure(loop.params)
         self.guard.queue = loop.input_queue  # type: ignore[assignment]
@@ -216,7 +241,8 @@ class Examination:
                 break
         if any(not np.array_equal(self.data[name], array) for name, array in loop.splits["train"].items()):
             self.guard.report("changes-data", "the training data is not what it was", "data_selection")
-        return self._values(loop)
+        values = self._values(loop)
+        return Moment(values if loop.last_eval_step < loop.steps else loop.trained, values)
 
     def _values(self, loop: Loop) -> dict[str, np.ndarray]:
         with self._failures():
@@ -291,15 +317,6 @@ def _saving(what: str) -> Iterator[None]:
     except Exception as error:
         text = " ".join(str(error).split())
         raise CannotSaveError(f"to {what} a checkpoint fails: {type(error).__name__}: {text}") from error
-
-
-def _difference(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> str:
-    """The name of a parameter that differs, or nothing."""
-    return next((name for name in a if not np.array_equal(a[name], b[name], equal_nan=True)), "")
-
-
-def _distance(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> float:
-    return float(np.sqrt(sum(np.sum(np.square(np.asarray(a[n], np.float64) - b[n])) for n in a)))
 
 
 def _spec(task: ProbeTask, workload: Toy, point: Point) -> TrialSpec:

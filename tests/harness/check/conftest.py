@@ -14,7 +14,25 @@ STEP = "    optimizer.step()\n    return "
 
 
 @pytest.fixture
-def planted(tmp_path):
+def edited(tmp_path):
+    """Writes a clean template with edits as ``planted`` takes them, and gives its folder."""
+
+    def edit(edits, files=None, framework="torch"):
+        entry = new_entry("mine", framework, tmp_path)
+        source = (entry / "submission.py").read_text()
+        for old, new in _as_replacements(edits).items():
+            assert source.count(old) == 1, f"{old!r} must stand in the template once"
+            source = source.replace(old, new)
+        (entry / "submission.py").write_text(source)
+        for name, text in (files or {}).items():
+            (entry / name).write_text(text)
+        return entry
+
+    return edit
+
+
+@pytest.fixture
+def planted(edited):
     """Writes a clean template with a defect, and gives its folder and what must be found there."""
 
     def plant(rule, at, edits, files=None, where="submission.py", framework="torch", loss=""):
@@ -26,14 +44,7 @@ def planted(tmp_path):
           files: texts beside the source.
           loss: for the test; not used here.
         """
-        entry = new_entry("mine", framework, tmp_path)
-        source = (entry / "submission.py").read_text()
-        for old, new in _as_replacements(edits).items():
-            assert source.count(old) == 1, f"{old!r} must stand in the template once"
-            source = source.replace(old, new)
-        (entry / "submission.py").write_text(source)
-        for name, text in (files or {}).items():
-            (entry / name).write_text(text)
+        entry = edited(edits, files, framework)
         lines = (entry / where).read_text().splitlines()
         return entry, (rule, where, next(i for i, line in enumerate(lines, 1) if at in line))
 

@@ -54,10 +54,28 @@ WHEN_IT_RUNS = [
         },
     ),
     defect(
+        "differs from run to run after the checkpoint alone",
+        "not-reproducible",
+        UPDATE,
+        {
+            "end": [
+                "with torch.no_grad():",
+                "    drawn = torch.Generator().seed() % 97 if global_step >= 5 else 0",
+                "    next(current_param_container.parameters()).add_(1e-3 * drawn)",
+            ]
+        },
+    ),
+    defect(
         "uses one seed for all",
         "ignores-seed",
         UPDATE,
         {"    optimizer.zero_grad()\n": "    torch.manual_seed(int(global_step))\n    optimizer.zero_grad()\n"},
+    ),
+    defect(
+        "sows one seed at the start and draws from torch's generator",
+        "ignores-seed",
+        UPDATE,
+        {'    return {"optimizer": My': '    torch.manual_seed(0)\n    return {"optimizer": My'},
     ),
     defect(
         "keeps momentum in a global",
