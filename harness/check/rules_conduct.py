@@ -27,6 +27,7 @@ _PRIVATE = words("numpy.random.RandomState numpy.random.default_rng random.Rando
 """Makers of a generator that nobody else draws from: with a constant for a seed it is a table of numbers."""
 
 _GLOBAL = frozenset({"numpy.random.*", "random.*", "torch.seed", "torch.random.seed", "torch.initial_seed"})
+_GLOBAL_SEEDS = frozenset({"numpy.random.seed", "random.seed"})
 _NO_DRAW = frozenset({"numpy.random.Generator", "numpy.random.BitGenerator", "numpy.random.bit_generator"})
 _ENTROPY = frozenset({"os.urandom", "os.getrandom", "uuid.*", "secrets.*", "random.SystemRandom"})
 
@@ -46,9 +47,24 @@ def randomness(source: Source) -> Iterable[Hit]:
         elif path in _MAKERS:
             if _fixed(source, arguments) and not (arguments and path in _PRIVATE):
                 yield node, f"{path} is seeded by {_how(source, arguments)}, not by the trial"
-        elif matches(path, _GLOBAL) and arguments is not None:
-            yield node, f"{path} draws from a generator that the rng does not reach"
+        elif matches(path, _GLOBAL) and arguments is not None and not _draws_what_was_seeded(source, path):
+            yield node, f"{path} {_UNSEEDED}"
     yield from _constant_seeds(source)
+
+
+_UNSEEDED = "draws from a global generator that the entry seeds nowhere from rng"
+
+
+def _draws_what_was_seeded(source: Source, path: str) -> bool:
+    """Whether one of the entry's files seeds the generator from ``rng``. The harness saves its state in checkpoints."""
+    return any(path.startswith(seed.removesuffix("seed")) for each in source.siblings for seed in _seeded(each))
+
+
+@functools.lru_cache(maxsize=64)
+def _seeded(source: Source) -> frozenset[str]:
+    """Functions that seed a global generator and are given something of ``rng`` in a file."""
+    uses = [(path, arguments) for _, path, arguments in _uses(source) if path in _GLOBAL_SEEDS]
+    return frozenset(path for path, arguments in uses if arguments and not _fixed(source, arguments))
 
 
 @source_rule(
@@ -124,8 +140,11 @@ def _constant_seeds(source: Source) -> Iterator[Hit]:
                 yield node, f"a generator is seeded by {_how(source, node.args)}, not by the trial"
         elif source.dotted(node.func) is None and node.func.attr == "seed" and not node.args:
             yield node, "a generator is seeded by the machine's entropy, not by the trial"
-        elif node.func.attr == "rvs" and all(keyword.arg != "random_state" for keyword in node.keywords):
-            yield node, "draws from a generator that the rng does not reach"
+        elif node.func.attr == "rvs" and not (
+            any(keyword.arg == "random_state" for keyword in node.keywords)
+            or _draws_what_was_seeded(source, "numpy.random.rvs")
+        ):
+            yield node, _UNSEEDED
 
 
 # ---- what belongs to others ----

@@ -221,6 +221,27 @@ def other(seed):
     torch.manual_seed(seed)
 """
 
+SEEDED = """
+import random
+import numpy as np
+import scipy.stats
+def seed_everything(rng):
+    seed = int(np.asarray(rng)[-1])
+    np.random.seed(seed)
+np.random.beta(0.4, 0.4), scipy.stats.norm.rvs(size=3)
+random.random()  # !
+"""
+
+UNSEEDED = """
+import random
+import numpy as np
+random.seed(0)  # !
+random.shuffle(rows)  # !
+np.random.seed(global_step)  # !
+np.random.beta(0.4, 0.4)  # !
+np.random.default_rng(int(rng[0])).beta(0.4, 0.4)
+"""
+
 CALLBACKS = """
 import functools, jax
 from jax import debug
@@ -308,6 +329,8 @@ OTHER.read_text()  # !
 FORMS = [
     ("patches", "object.__setattr__(workload, 'step_hint', 10)  # !\nobject.__setattr__(self, 'rate', 1)"),
     ("randomness", SEEDS),
+    ("randomness", SEEDED),
+    ("randomness", UNSEEDED),
     ("patches", "eval_results.clear()  # !\ncurrent_params_types.clear()  # !\nworkload.param_shapes.clear()  # !"),
     ("patches", "seen = list(eval_results)\nseen.clear()\nworkload.metrics_logger.append_scalar_metrics({}, 1)"),
     ("swallows", SWALLOWS),

@@ -144,3 +144,16 @@ def found_in(head, calls, tmp_path, reader=READER, **modules):
         source.replace("import math\n", f"import math\n{head}") + f"\n\nREAD = {calls}\n"
     )
     return [(f.rule, f.path.name, f.line) for f in check(str(entry), run=False).findings]
+
+
+@pytest.mark.parametrize(("seed", "found"), [("int(rng[0])", []), ("0", ["randomness", "randomness"])])
+def test_a_global_generator_may_be_seeded_from_rng_in_another_file(seed, found, tmp_path):
+    entry = new_entry("mine", "torch", tmp_path)
+    (entry / "seeding.py").write_text(f"import random\n\n\ndef seed_from(rng):\n    random.seed({seed})\n")
+    text = (entry / "submission.py").read_text()
+    text = text.replace("import math\n", "import math\nimport random\n\nfrom .seeding import seed_from\n", 1)
+    text = text.replace(
+        "    return next(input_queue)", "    seed_from(rng)\n    random.random()\n    return next(input_queue)"
+    )
+    (entry / "submission.py").write_text(text)
+    assert [finding.rule for finding in check(str(entry), run=False).findings] == found
