@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from harness.check.names import Names, Scope, bindings, given, parameters, parts, passed
+from harness.check.plain import written_plainly
 from harness.compat.layout import Layout
 from harness.compat.sources import own_file
 
@@ -47,7 +48,7 @@ class Source:
     __hash__ = object.__hash__
 
     def __post_init__(self) -> None:
-        _Plainly().visit(self.tree)
+        written_plainly(self.tree)
 
     @functools.cached_property
     def nodes(self) -> tuple[ast.AST, ...]:
@@ -332,17 +333,6 @@ def _resolve(node: ast.AST, aliases: Mapping[str, str]) -> str | None:
         base = _resolve(node.value, aliases)
         return f"{base}.{node.attr}" if base is not None and not base.startswith("builtins.") else None
     return None
-
-
-class _Plainly(ast.NodeTransformer):
-    """Writes ``getattr(time, "sleep")`` as ``time.sleep``, so that every rule reads it so."""
-
-    def visit_Call(self, node: ast.Call) -> ast.expr:
-        self.generic_visit(node)
-        match node:
-            case ast.Call(func=ast.Name(id="getattr"), args=[value, ast.Constant(value=str(name)), *_]):
-                return ast.copy_location(ast.Attribute(value, name, ast.Load()), node)
-        return node
 
 
 def matches(path: str, patterns: frozenset[str]) -> bool:

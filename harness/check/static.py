@@ -8,8 +8,9 @@ from pathlib import Path
 
 from harness.check import rules_access, rules_callbacks, rules_conduct, rules_entry, rules_shape, rules_specialise
 from harness.check.findings import RULES, Finding, finding, of_message
+from harness.check.plain import written_plainly
 from harness.check.source import Source
-from harness.compat.sources import parse, read_sources
+from harness.compat.sources import Sources, imports_of, own_file, parse, read_sources
 from harness.config import ConfigError, load_document
 from harness.errors import UsageError
 
@@ -59,7 +60,7 @@ def _module(path: Path) -> Iterator[Finding]:
     if owns_folder:
         yield from rules_entry.search_space_files(path.parent)
     try:
-        sources = read_sources(path)
+        sources = _with_all_files(read_sources(path))
     except UsageError as error:
         yield of_message("source", str(error), path)
         return
@@ -70,6 +71,22 @@ def _module(path: Path) -> Iterator[Finding]:
     family |= {file: Source(file, tree, own, family, sources.layout) for file, tree in sources.trees.items()}
     for source in family.values():
         yield from _by_source_rules(source)
+
+
+def _with_all_files(sources: Sources) -> Sources:
+    """The entry's files, also those that are imported by functions with a literal name."""
+    trees: dict[Path, ast.Module] = {}
+    waiting = dict(sources.trees)
+    while waiting:
+        path = next(iter(waiting))
+        tree = waiting.pop(path)
+        written_plainly(tree)
+        trees[path] = tree
+        for found in imports_of(path, tree, sources.layout):
+            ends = ["", *(f".{name}" for name in found.names)]
+            files = [own_file(sources.layout, path, found.level, f"{found.module}{end}".lstrip(".")) for end in ends]
+            waiting |= {file: parse(file) for file in files if file and file not in trees and file not in waiting}
+    return Sources(sources.layout, trees)
 
 
 def _own_names(path: Path, files: Iterable[Path]) -> Iterator[str]:

@@ -294,6 +294,31 @@ list(sys.modules.keys())  # !
 sys.modules[__name__], sys.modules.get(__name__)
 """
 
+IMPORTS = """
+import importlib
+from importlib import import_module
+importlib.import_module("math"), import_module(".extra", __package__)
+importlib.import_module(name)  # !
+import_module("ma" + "th")  # !
+importlib.reload(math)  # !
+globals()["extra"].rate
+globals()[name]  # !
+globals()["__builtins__"]  # !
+globals()["rate"] = 3  # !
+globals().update(rate=3)  # !
+"""
+
+IMPORTED = """
+import importlib as library
+library.import_module("time").monotonic()  # !
+clock = library.import_module("time")
+clock.monotonic()  # !
+now = getattr(library.import_module("time"), "time")  # !
+library.import_module("urllib.request")  # net
+globals()["clock"].time()  # !
+clock.sleep
+"""
+
 PROCESSES = """
 import asyncio, atexit, concurrent.futures, faulthandler, os, threading
 import torch.multiprocessing as mp
@@ -356,6 +381,9 @@ FORMS = [
     ("callbacks", CALLBACKS),
     ("introspection", INSPECTS),
     ("hidden-code", MODULES),
+    ("hidden-code", IMPORTS),
+    ("clock", IMPORTED),
+    ("network", IMPORTED.replace("# !", "").replace("# net", "# !")),
     ("hidden-code", "import gc\ngc.get_referents(x)  # !\ngc.collect()\nimport cffi  # !\nimport copy"),
     ("threads", PROCESSES),
     ("network", "import torch.distributed as dist\ndist.TCPStore('a', 1)  # !\ndist.all_reduce(x)\ndist.barrier()"),

@@ -157,3 +157,16 @@ def test_a_global_generator_may_be_seeded_from_rng_in_another_file(seed, found, 
     )
     (entry / "submission.py").write_text(text)
     assert [finding.rule for finding in check(str(entry), run=False).findings] == found
+
+
+@pytest.mark.parametrize("extra", ["import math", "import time\n\ntime.sleep(1)", "import pandas"])
+def test_a_file_that_is_imported_by_its_literal_name_is_read_as_any_other(extra, tmp_path):
+    entry = new_entry("mine", "torch", tmp_path)
+    (entry / "extra.py").write_text(f"{extra}\n")
+    text = (entry / "submission.py").read_text()
+    imports = "import importlib\nimport math\n\nEXTRA = importlib.import_module('.extra', __package__)\n"
+    (entry / "submission.py").write_text(text.replace("import math\n", imports, 1))
+    found = {"import math": [], "import pandas": [("dependency", 1)]}.get(extra, [("sleeps", 3)])
+    findings = check(str(entry), run=False).findings
+    assert [(finding.rule, finding.line) for finding in findings if finding.path.name == "extra.py"] == found
+    assert all(finding.path.name == "extra.py" for finding in findings)
