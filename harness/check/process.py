@@ -24,7 +24,11 @@ from harness.launch import fork_server, without_main_module
 from harness.worker import die_with_parent, redirect_output
 
 POLL_SEC = 0.05
+GOODBYE_SEC = 5.0
+"""What a process may take to end by itself: killed, it leaves the locks that an entry's libraries made, and Python tells
+of each on stderr."""
 _LOG_LINES = 3
+_STUCK = frozenset({"hangs", "memory"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +55,10 @@ def run_probe(task: ProbeTask, limits: Limits) -> list[Finding]:
             process.start()
         sender.close()
         try:
-            return _watch(task, limits, process, receiver, log)
+            found = _watch(task, limits, process, receiver, log)
+            if not _STUCK & {finding.rule for finding in found}:
+                process.join(GOODBYE_SEC)
+            return found
         finally:
             process.kill()
             process.join()
