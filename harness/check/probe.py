@@ -8,14 +8,23 @@ import dataclasses
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 
-from harness import __version__
 from harness.check.findings import Finding
 from harness.check.guard import Guard, WatchedQueue, structure
+from harness.check.loop import (
+    CHECKPOINT_AT,
+    COMPILE_SHARE,
+    LEAST_COMPILE_SEC,
+    OTHER_SEED,
+    SEED,
+    STEPS,
+    Loop,
+    Point,
+    smallest_budget,
+    spec_of,
+)
 from harness.check.moments import FirstRun, Moment, difference, differing, gone_elsewhere
 from harness.check.toys.workload import TOYS, Toy
 from harness.clock import Clock
@@ -25,22 +34,16 @@ from harness.frameworks import TrialBackend, load
 from harness.judge import Judge
 from harness.messages import Send
 from harness.saving import CannotSaveError, restore_training, save_training
-from harness.seeds import derive, key_stream, key_words
+from harness.seeds import derive, key_stream
 from harness.spec import Framework
 from harness.task import TrialTask
-from harness.trial import TrainingLoop
 from harness.tuning import as_namedtuple, sample
-from results.record import TrialKey, TrialSpec
 
-CHECKPOINT_AT, STEPS = 4, 8
-SEED, OTHER_SEED = 0, 1
 FORGIVEN = 0.01
 """By which share of its length the way after a checkpoint may differ: ``load_state_dict`` of torch's optimizers rounds
 state of low precision anew, which is no loss of state."""
 POINTS = 3
 """Points of a search space that are tried before divergence counts as the entry's fault."""
-
-Point = Mapping[str, Any] | None
 
 
 class FailedError(Exception):
@@ -79,27 +82,6 @@ def points_of(entry: Entry) -> list[Point]:
     return own + (list(sample(entry.search_space, POINTS, SEED)) if entry.search_space else [])
 
 
-class Loop(TrainingLoop):
-    """A trial's loop whose submission may have another seed than its model and data.
-
-    Attributes:
-      trained: parameters as update_params gave them back, before the latest evaluation; an entry may evaluate others,
-        which need not have moved yet.
-    """
-
-    submission_seed: int = SEED
-    trained: Mapping[str, np.ndarray] = MappingProxyType({})
-
-    def prepare_for_eval(self) -> None:
-        self.trained = self.workload.export_parameters(self.params)
-        super().prepare_for_eval()
-
-    def random_key(self, stream: str) -> Any:
-        if stream == "model":
-            return super().random_key(stream)
-        return self.backend.random_key(key_words(derive(seed=self.submission_seed, stream=stream), self.steps))
-
-
 class Examination:
     """One entry on one toy."""
 
@@ -125,6 +107,7 @@ class Examination:
             loop = self._start("the first run", point)
             initial = self._values(loop)
             middle = self._advance(loop, CHECKPOINT_AT)
+            self._see_compile_time(loop)
             self._resume_point()
             late = self._advance(loop, STEPS - 1)
             if not difference(initial, late.trained):
@@ -139,6 +122,17 @@ class Examination:
         raise FailedError
 
     # ---- the questions ----
+
+    def _see_compile_time(self, loop: Loop) -> None:
+        if loop.first_step_sec > LEAST_COMPILE_SEC:
+            name, budget = smallest_budget("external" if self.task.entry.search_space else "self_tuning")
+            share = loop.first_step_sec / budget
+            if share > COMPILE_SHARE:
+                message = (
+                    f"with {self._toy_name}: the first step takes {loop.first_step_sec:.1f} s, which is {share:.0%} of "
+                    f"what a trial on {name} has at mini scale"
+                )
+                self.guard.report("compile-time", message, "update_params")
 
     def _same_seed(self, first: FirstRun) -> bool:
         """Whether the same seed gives the same, and goes on from a checkpoint."""
@@ -204,7 +198,7 @@ class Examination:
         self.guard.inside = ""
         with self._failures(), self.guard.keeping_settings("the import of the entry"):
             functions = load_functions(self.task.entry, self.task.framework, defaults=point is None)
-        spec = _spec(self.task, workload, point)
+        spec = spec_of(self.task.entry, self.task.framework, workload, point)
         with self._failures():
             loop = Loop(
                 TrialTask(spec, self.task.entry),
@@ -317,30 +311,3 @@ def _saving(what: str) -> Iterator[None]:
     except Exception as error:
         text = " ".join(str(error).split())
         raise CannotSaveError(f"to {what} a checkpoint fails: {type(error).__name__}: {text}") from error
-
-
-def _spec(task: ProbeTask, workload: Toy, point: Point) -> TrialSpec:
-    settings = workload.base_settings
-    return TrialSpec(
-        key=TrialKey(task.entry.name, workload.name, task.framework, 1, 1),
-        base_workload=workload.name,
-        variant=workload.variant,
-        scale="mini",
-        workload_version=workload.version,
-        ruleset="self_tuning" if point is None else "external",
-        track="open",
-        hyperparameters=point,
-        seed=SEED,
-        entry_digest=task.entry.digest,
-        metric=workload.metric.name,
-        direction=workload.metric.direction,
-        validation_target=None,
-        test_target=None,
-        budget_sec=3600.0,
-        max_steps=STEPS,
-        step_hint=workload.step_hint,
-        eval_period_sec=settings.eval_period_sec,
-        eval_period_steps=CHECKPOINT_AT,
-        threads=1,
-        versions={"timetrial": __version__},
-    )

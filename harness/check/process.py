@@ -25,8 +25,8 @@ from harness.worker import die_with_parent, redirect_output
 
 POLL_SEC = 0.05
 GOODBYE_SEC = 5.0
-"""What a process may take to end by itself: killed, it leaves the locks that an entry's libraries made, and Python tells
-of each on stderr."""
+"""What a process may take to end by itself: killed, it leaves the locks that an entry's libraries made, and Python
+tells of each on stderr."""
 _LOG_LINES = 3
 _STUCK = frozenset({"hangs", "memory"})
 
@@ -40,7 +40,7 @@ class Limits:
       memory_bytes: the resident memory it may hold.
     """
 
-    silent_sec: float = 120.0
+    silent_sec: float = 240.0
     memory_bytes: int = 6 * 2**30
 
 
@@ -135,6 +135,8 @@ def child(task: ProbeTask, connection: Connection, log: Path) -> None:
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["CUDA_VISIBLE_DEVICES"] = ""  # results must be the same to the bit, and the toys are small
+    # As in a trial: compiled by one process, and nothing that an earlier one has left.
+    os.environ |= {"TORCHINDUCTOR_CACHE_DIR": str(log.parent / "inductor"), "TORCHINDUCTOR_COMPILE_THREADS": "1"}
     redirect_output(log)
     faulthandler.enable()
     faulthandler.register(signal.SIGUSR1)

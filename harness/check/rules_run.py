@@ -25,6 +25,11 @@ declare(
             "look at the first step that is not finite; a smaller learning rate or a gradient clip may be enough",
         ),
         "does-not-train": ("warning", "changes the parameters", "see that update_params applies its update"),
+        "compile-time": (
+            "warning",
+            "compiles in a small share of the time that it has",
+            "compile fewer and smaller functions (one for all parameters of a shape, say), or none",
+        ),
         "not-reproducible": (
             "error",
             "gives the same parameters for the same seed",

@@ -163,6 +163,12 @@ WHEN_IT_RUNS = [
         "while True",
         {"end": ["hoard = []", "while True: hoard.append(torch.ones(10_000_000))"]},
     ),
+    defect(
+        "compiles for most of its time",
+        "compile-time",
+        UPDATE,
+        {"top": "import time", "end": ["while time.process_time() < 15: pass"]},
+    ),
     defect("does not train", "does-not-train", UPDATE, {STEP: RETURN}),
 ]
 
