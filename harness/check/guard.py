@@ -135,7 +135,7 @@ class WatchedQueue:
 
     def __init__(self, queue: Any) -> None:
         self._queue = queue
-        self._given: list[tuple[Any, dict[str, np.ndarray]]] = []
+        self._given: list[tuple[Any, Copies]] = []
 
     def __iter__(self) -> WatchedQueue:
         return self
@@ -158,8 +158,19 @@ class WatchedQueue:
         self._given.clear()
 
 
-def _copy(batch: Any) -> dict[str, np.ndarray]:
-    return {name: np.array(() if _is_deleted(value) else value) for name, value in batch.items()}
+Copies = Mapping[str, Sequence[np.ndarray]]
+"""By name of a batch's part: its arrays, or the one that it is."""
+
+
+def _copy(batch: Any) -> Copies:
+    return {
+        name: [np.array(() if _is_deleted(array) else array) for array in _arrays(value)]
+        for name, value in batch.items()
+    }
+
+
+def _arrays(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, tuple | list) else (value,)
 
 
 def _is_deleted(value: Any) -> bool:
@@ -167,13 +178,17 @@ def _is_deleted(value: Any) -> bool:
     return bool(getattr(value, "is_deleted", bool)())
 
 
-def _batch_changes(batch: Any, copy: Mapping[str, np.ndarray]) -> Iterator[str]:
+def _batch_changes(batch: Any, copy: Copies) -> Iterator[str]:
     yield from (f"adds {name!r} to" for name in batch.keys() - copy.keys())
     yield from (f"removes {name!r} from" for name in copy.keys() - batch.keys())
     for name in copy.keys() & batch.keys():
-        value = batch[name]
-        if not _is_deleted(value) and not np.array_equal(np.asarray(value), copy[name], equal_nan=True):
+        arrays = _arrays(batch[name])
+        if len(arrays) != len(copy[name]) or any(map(_is_changed, arrays, copy[name])):
             yield f"changes {name!r} in"
+
+
+def _is_changed(array: Any, copy: np.ndarray) -> bool:
+    return not _is_deleted(array) and not np.array_equal(np.asarray(array), copy, equal_nan=True)
 
 
 def structure(params: Any) -> Any:

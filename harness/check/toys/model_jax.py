@@ -8,7 +8,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from workloads.layers_jax import Scope, dense, dense_general, dropout, embed, layer_norm
+from harness.check.toys.workload import PER_FRAME
+from workloads.layers_jax import Scope, Statistics, batch_norm, dense, dense_general, dropout, embed, layer_norm
 
 
 def apply(
@@ -22,10 +23,11 @@ def apply(
     dropout_rate: Any,
     update_batch_norm: bool,
 ) -> tuple[Any, Any]:
-    """Tokens ``[B, T]`` to logits: ``[B, outputs]`` pooled; ``[B, T]`` for one output per token; or a pair of
-    ``[B, T, outputs]`` and its paddings."""
-    scope = Scope(params)
-    x = embed(scope["Embed_0"], batch["inputs"])
+    """Tokens ``[B, T]``, images ``[B, T, width, 3]`` or a pair of sound ``[B, T * samples]`` and its paddings to
+    logits: ``[B, outputs]`` pooled; ``[B, T]`` for one output per token; or a pair of ``[B, T, outputs]`` and its
+    paddings."""
+    scope, statistics = Scope(params), Statistics(model_state, train=train, update=update_batch_norm)
+    x, paddings = _first(config, scope, statistics, batch["inputs"])
     x = x + jax.nn.relu(_conv(scope["Conv_0"], x))
     x = x + _attention(scope["MultiHeadDotProductAttention_0"], layer_norm(scope["LayerNorm_0"], x, 1e-6))
     x = dropout(x, dropout_rate, rng, train=train)
@@ -33,8 +35,19 @@ def apply(
         x = x.mean(1)
     x = dense(scope["Dense_1"], jax.nn.relu(dense(scope["Dense_0"], x)))
     if config["pooled"]:
-        return x, model_state
-    return (x.squeeze(-1) if config["outputs"] == 1 else (x, batch["input_paddings"])), model_state
+        return x, statistics.state()
+    return (x.squeeze(-1) if config["outputs"] == 1 else (x, paddings)), statistics.state()
+
+
+def _first(config: Mapping[str, Any], scope: Scope, statistics: Statistics, inputs: Any) -> tuple[jax.Array, Any]:
+    """Features ``[B, T, features]``, and the paddings ``[B, T]`` of sound."""
+    values, paddings = inputs if isinstance(inputs, tuple | list) else (inputs, None)
+    if config["inputs"] == "tokens":
+        return embed(scope["Embed_0"], values), None
+    x = values.reshape(len(values), config["length"], -1) @ scope["Stem"].value("kernel")
+    if config["inputs"] == "image":
+        x = batch_norm(scope["BatchNorm_0"], statistics, x, decay=0.9, eps=1e-5)
+    return x, None if paddings is None else paddings[:, :: PER_FRAME["sound"][0]]
 
 
 def _conv(scope: Scope, x: jax.Array) -> jax.Array:

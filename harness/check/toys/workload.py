@@ -1,24 +1,41 @@
-"""Toy workloads: a sequence net of about 3,000 parameters on random tokens, once per type of loss. No benchmark: what
-they measure is whether an entry keeps the rules."""
+"""Toy workloads: a sequence net of about 3,000 parameters on random tokens, images or sound, once per type of loss. No
+benchmark: what they measure is whether an entry keeps the rules."""
 
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from harness.spec import ForwardPassMode, LossType, Metric, Parameter, ParameterType, Scale, Settings, Target, Workload
+from harness.spec import (
+    ForwardPassMode,
+    InitLaw,
+    LossType,
+    Metric,
+    Parameter,
+    ParameterType,
+    Scale,
+    Settings,
+    Statistic,
+    Target,
+    Workload,
+)
 from workloads.init_laws import lecun_normal, normal, ones, xavier_uniform, zeros
 
 VOCABULARY, LENGTH, LABEL_LENGTH, CLASSES = 32, 12, 3, 8
+PER_FRAME: Mapping[str, tuple[int, ...]] = {"image": (4, 3), "sound": (8,)}
+"""Values for each of the ``LENGTH`` places: a row of pixels with three colours, or samples."""
 _SPLITS = {"train": 256, "eval_train": 64, "validation": 64, "test": 64}
 _DATA_SEED = 20260301
 
 
-def _settings(outputs: int, pooled: bool) -> Mapping[Scale, Settings]:
+def _settings(outputs: int, pooled: bool, inputs: str = "tokens") -> Mapping[Scale, Settings]:
     model = {
+        "inputs": inputs,
+        "length": LENGTH,
         "vocabulary": VOCABULARY,
         "features": 16,
         "heads": 2,
@@ -65,7 +82,7 @@ class Toy(Workload):
         glorot, kernel = xavier_uniform, lecun_normal()
         attention = "MultiHeadDotProductAttention_0"
         return [
-            Parameter("Embed_0.embedding", (c["vocabulary"], features), kinds.EMBEDDING, normal(0.5)),
+            *self._first_parameters(features, kernel),
             Parameter("Conv_0.kernel", (c["window"], 1, features, features), kinds.CONV_WEIGHT, kernel),
             Parameter("Conv_0.bias", (features,), kinds.BIAS, zeros),
             Parameter("LayerNorm_0.scale", (features,), kinds.LAYER_NORM_SCALE, ones),
@@ -80,10 +97,26 @@ class Toy(Workload):
             Parameter("Dense_1.bias", (outputs,), kinds.BIAS, zeros, is_output=True),
         ]
 
+    def _first_parameters(self, features: int, kernel: InitLaw) -> Sequence[Parameter]:
+        c, kinds = self.model_config, ParameterType
+        if c["inputs"] == "tokens":
+            return [Parameter("Embed_0.embedding", (c["vocabulary"], features), kinds.EMBEDDING, normal(0.5))]
+        stem = Parameter("Stem.kernel", (math.prod(PER_FRAME[c["inputs"]]), features), kinds.WEIGHT, kernel)
+        norm = [
+            Parameter("BatchNorm_0.scale", (features,), kinds.BATCH_NORM_SCALE, ones),
+            Parameter("BatchNorm_0.bias", (features,), kinds.BATCH_NORM_BIAS, zeros),
+        ]
+        return [stem, *(norm if c["inputs"] == "image" else [])]
+
+    def statistics(self) -> Sequence[Statistic]:
+        shape = (self.model_config["features"],)
+        both = [Statistic("BatchNorm_0.mean", shape, 0.0), Statistic("BatchNorm_0.var", shape, 1.0)]
+        return both if self.model_config["inputs"] == "image" else []
+
     def load_split(self, split: str) -> Mapping[str, np.ndarray]:
         if self.observer is not None:
             self.observer.split_loaded(split)
-        return _arrays(self.loss_type, split, self.base_settings.splits[split])
+        return _arrays(self.loss_type, self.model_config["inputs"], split, self.base_settings.splits[split])
 
     def model_fn(
         self,
@@ -102,12 +135,31 @@ class Toy(Workload):
 
 
 @functools.cache
-def _arrays(loss_type: LossType, split: str, count: int) -> Mapping[str, np.ndarray]:
-    """Random tokens, and targets that a net can learn from them."""
+def _arrays(loss_type: LossType, kind: str, split: str, count: int) -> Mapping[str, np.ndarray]:
+    """Random inputs, and targets that a net can learn from them."""
     random = np.random.RandomState(_DATA_SEED + sum(map(ord, split)))
-    inputs = random.randint(1, VOCABULARY, (count, LENGTH)).astype(np.int32)
-    paddings = (np.arange(LENGTH) >= random.randint(2 * LABEL_LENGTH + 1, LENGTH + 1, (count, 1))).astype(np.float32)
-    return {"inputs": inputs, "input_paddings": paddings, "targets": _TARGETS[loss_type](inputs, random)}
+    tokens = random.randint(1, VOCABULARY, (count, LENGTH)).astype(np.int32)
+    return {**_INPUTS[kind](tokens, random), "targets": _TARGETS[loss_type](tokens, random)}
+
+
+def _values(tokens: np.ndarray, kind: str) -> np.ndarray:
+    """Numbers that stand for each token, the same in all splits."""
+    table = np.random.RandomState(_DATA_SEED).standard_normal((VOCABULARY, *PER_FRAME[kind]))
+    return table[tokens].astype(np.float32)
+
+
+def _image(tokens: np.ndarray, random: np.random.RandomState) -> dict[str, np.ndarray]:
+    """Some examples do not count."""
+    return {"inputs": _values(tokens, "image"), "weights": (random.random_sample(len(tokens)) > 0.1).astype(np.float32)}
+
+
+def _sound(tokens: np.ndarray, random: np.random.RandomState) -> dict[str, np.ndarray]:
+    ends = random.randint(2 * LABEL_LENGTH + 1, LENGTH + 1, (len(tokens), 1))
+    paddings = np.repeat(np.arange(LENGTH) >= ends, PER_FRAME["sound"][0], axis=1)
+    return {"inputs": _values(tokens, "sound").reshape(len(tokens), -1), "paddings": paddings.astype(np.float32)}
+
+
+_INPUTS = {"tokens": lambda tokens, random: {"inputs": tokens}, "image": _image, "sound": _sound}
 
 
 def _labels(inputs: np.ndarray, random: np.random.RandomState) -> np.ndarray:
@@ -127,10 +179,12 @@ _TARGETS = {
 
 
 class SoftmaxToy(Toy):
+    """Images and batch norm, and examples with the weight 0."""
+
     name = "toy_softmax"
     summary = "one of eight classes"
     loss_type = LossType.SOFTMAX_CROSS_ENTROPY
-    settings: ClassVar[Mapping[Scale, Settings]] = _settings(CLASSES, pooled=True)
+    settings: ClassVar[Mapping[Scale, Settings]] = _settings(CLASSES, pooled=True, inputs="image")
 
 
 class SigmoidToy(Toy):
@@ -155,12 +209,18 @@ class SquaredToy(Toy):
 
 
 class CTCToy(Toy):
-    """Logits come with their paddings, as AlgoPerf's speech models give them."""
+    """Sound and labels come with their paddings, and so do logits, as in the speech workloads."""
 
     name = "toy_ctc"
     summary = "a short sequence of labels"
     loss_type = LossType.CTC_LOSS
-    settings: ClassVar[Mapping[Scale, Settings]] = _settings(CLASSES, pooled=False)
+    settings: ClassVar[Mapping[Scale, Settings]] = _settings(CLASSES, pooled=False, inputs="sound")
+
+    def collate(self, batch: Mapping[str, np.ndarray]) -> Mapping[str, Any]:
+        labels = batch["targets"]
+        rest = {name: array for name, array in batch.items() if name != "paddings"}
+        pairs = {"inputs": (batch["inputs"], batch["paddings"]), "targets": (labels, (labels == 0).astype(np.float32))}
+        return {**rest, **pairs}
 
 
 TOYS: Mapping[str, type[Toy]] = {

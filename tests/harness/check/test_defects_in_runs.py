@@ -116,6 +116,32 @@ WHEN_IT_RUNS = [
     ),
     defect("changes the batch in place", "changes-batch", UPDATE, {"end": ["batch['targets'].zero_()"]}),
     defect(
+        "changes real inputs in place",
+        "changes-batch",
+        UPDATE,
+        {"end": ["if batch['inputs'].is_floating_point():", "    batch['inputs'].mul_(0.9)"]},
+    ),
+    defect(
+        "changes one array of a pair",
+        "changes-batch",
+        UPDATE,
+        {"end": ["batch['inputs'][1].zero_()"]},
+        loss="ctc",
+    ),
+    defect(
+        "takes labels with paddings for an array",
+        "crashes",
+        "batch['targets'].shape",
+        {"end": ["size = batch['targets'].shape[0]"]},
+        loss="ctc",
+    ),
+    defect(
+        "takes the weights for the number of examples",
+        "crashes",
+        "assert",
+        {"end": ["assert losses['n_valid_examples'] == len(batch['index'])"]},
+    ),
+    defect(
         "changes the batch where it draws it",
         "changes-batch",
         "def data_selection",
