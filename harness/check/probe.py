@@ -13,6 +13,7 @@ import numpy as np
 
 from harness.check.findings import Finding
 from harness.check.guard import Guard, WatchedQueue, structure
+from harness.check.held import graph, lost
 from harness.check.loop import (
     CHECKPOINT_AT,
     COMPILE_SHARE,
@@ -42,6 +43,8 @@ from harness.tuning import as_namedtuple, sample
 FORGIVEN = 0.01
 """By which share of its length the way after a checkpoint may differ: ``load_state_dict`` of torch's optimizers rounds
 state of low precision anew, which is no loss of state."""
+GROWTH = 1.5
+"""By so much a graph grows, at least, that keeps every step: it holds twice as many when the steps have doubled."""
 POINTS = 3
 """Points of a search space that are tried before divergence counts as the entry's fault."""
 
@@ -108,12 +111,14 @@ class Examination:
             initial = self._values(loop)
             middle = self._advance(loop, CHECKPOINT_AT)
             self._see_compile_time(loop)
+            _, operations = graph(loop.optimizer_state)
             self._resume_point()
             late = self._advance(loop, STEPS - 1)
             if not difference(initial, late.trained):
                 message = f"with {self._toy_name}: parameters are the same after {STEPS - 1} steps"
                 self.guard.report("does-not-train", message, "update_params")
             end = self._advance(loop, STEPS)
+            self._see_graph(loop, operations)
             losses = [row["validation/loss"] for row in loop.rows]
             if np.isfinite(losses).all() and all(np.isfinite(value).all() for value in end.evaluated.values()):
                 return FirstRun(point, middle, late, end)
@@ -134,6 +139,13 @@ class Examination:
                 )
                 self.guard.report("compile-time", message, "update_params")
 
+    def _see_graph(self, loop: Loop, before: int) -> None:
+        """A graph that grows; one that the latest step left alone is let go at the next."""
+        path, operations = graph(loop.optimizer_state)
+        if operations >= GROWTH * before > 0:
+            message = f"with {self._toy_name}: {path} keeps the graph of every step; give it .detach() or .item()"
+            self.guard.report("memory", message, "update_params")
+
     def _same_seed(self, first: FirstRun) -> bool:
         """Whether the same seed gives the same, and goes on from a checkpoint."""
         again = self._start("a second run with the same seed", first.point)
@@ -150,10 +162,7 @@ class Examination:
         except FailedError:
             return False
         if not share <= FORGIVEN:
-            if different := self._differs_without_checkpoint(first):
-                return self._not_reproducible(different)
-            message = f"with {self._toy_name}: steps after a checkpoint go elsewhere, by {share:.3%} of their length"
-            self.guard.report("checkpoint", message, "init_optimizer_state")
+            return self._loses(first, share)
         return True
 
     def _not_reproducible(self, parameter: str) -> bool:
@@ -161,12 +170,18 @@ class Examination:
         self.guard.report("not-reproducible", message, "update_params")
         return False
 
-    def _differs_without_checkpoint(self, first: FirstRun) -> str:
-        """The parameter in which a whole run of the same seed differs late: the checkpoint is not to blame then."""
+    def _loses(self, first: FirstRun, share: float) -> bool:
+        """Looks for what the checkpoint lacks; where a whole run of the same seed differs late, it is not to blame."""
         again = self._start("a third run with the same seed", first.point)
         self._advance(again, CHECKPOINT_AT)
+        culprit = lost(again, self._through_checkpoint(again, first.point), self.guard.folder)
         self._resume_point()
-        return differing(first.end, self._advance(again, STEPS))
+        if different := differing(first.end, self._advance(again, STEPS)):
+            return self._not_reproducible(different)
+        why = f": {culprit} is not in it" if culprit else ""
+        message = f"with {self._toy_name}: steps after a checkpoint go elsewhere, by {share:.3%} of their length{why}"
+        self.guard.report("checkpoint", message, "init_optimizer_state")
+        return True
 
     def _other_seed(self, first: FirstRun) -> None:
         """Parameters that move only every few steps are asked again later."""

@@ -35,14 +35,14 @@ def edited(tmp_path):
 def planted(edited):
     """Writes a clean template with a defect, and gives its folder and what must be found there."""
 
-    def plant(rule, at, edits, files=None, where="submission.py", framework="torch", loss=""):
+    def plant(rule, at, edits, files=None, where="submission.py", framework="torch", loss="", says=""):
         """
         Args:
           at: what the line contains on which the defect must be found, the first of such in the file ``where``.
           edits: texts of the template with what replaces them; ``top`` is a line beside its imports, ``end`` lines at
             the end of its update_params.
           files: texts beside the source.
-          loss: for the test; not used here.
+          loss, says: for the test; not used here.
         """
         entry = edited(edits, files, framework)
         lines = (entry / where).read_text().splitlines()

@@ -90,6 +90,32 @@ WHEN_IT_RUNS = [
                 "    p.mul_(0.9).add_(MEMORY['p'], alpha=0.1)",
             ],
         },
+        says="of their length: submission.MEMORY['p'] is not in it",
+    ),
+    defect(
+        "keeps momentum beside a parameter",
+        "checkpoint",
+        "def init_optimizer_state",
+        {
+            "end": [
+                "with torch.no_grad():",
+                "    p = current_param_container.Dense_0.weight",
+                "    p.ema = 0.5 * getattr(p, 'ema', 0) + p",
+                "    p.mul_(0.9).add_(p.ema, alpha=0.1)",
+            ]
+        },
+        says="Dense_0.weight.ema is not in it",
+    ),
+    defect(
+        "counts in its optimizer",
+        "checkpoint",
+        "def init_optimizer_state",
+        {
+            '"lr": settings["learning_rate"]})\n': '"lr": settings["learning_rate"]})\n        self.calls = 0\n',
+            "    def step(self):\n": "    def step(self):\n        self.calls += 1\n",
+            'value=-group["lr"] / (': 'value=-group["lr"] / self.calls / (',
+        },
+        says="optimizer_state['optimizer'].calls is not in it",
     ),
     defect(
         "keeps what cannot be saved",
@@ -195,6 +221,20 @@ WHEN_IT_RUNS = [
         UPDATE,
         {"top": "import time", "end": ["while time.process_time() < 15: pass"]},
     ),
+    defect(
+        "adds losses up with their graphs",
+        "memory",
+        UPDATE,
+        {"end": ["optimizer_state.__setitem__('loss', optimizer_state.get('loss', 0.0) + loss)"]},
+        says="optimizer_state['loss'] keeps the graph of every step; give it .detach()",
+    ),
+    defect(
+        "keeps all logits",
+        "memory",
+        UPDATE,
+        {"end": ["optimizer_state.setdefault('seen', []).append(logits)"]},
+        says="optimizer_state['seen'][0] keeps the graph",
+    ),
     defect("does not train", "does-not-train", UPDATE, {STEP: RETURN}),
 ]
 
@@ -205,7 +245,9 @@ def test_a_defect_that_shows_when_it_runs_is_found_by_its_rule_on_its_line(defec
     limits = Limits(silent_sec=20.0 if rule == "hangs" else 300.0, memory_bytes=3 * 2**29)
     entry, (_, _, line) = planted(**defect)
     report = check(str(entry), losses=[defect.get("loss", "softmax")], limits=limits)
-    assert line in [finding.line for finding in report.findings if finding.rule == rule], report.findings
+    found = [finding for finding in report.findings if finding.rule == rule]
+    assert line in [finding.line for finding in found], report.findings
+    assert any(defect.get("says", "") in f"{finding.message}; {finding.mend}" for finding in found), found
     assert all(finding.mend and finding.message for finding in report.findings)
     assert report.ran == ("torch",)
 
