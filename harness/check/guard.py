@@ -14,6 +14,7 @@ import numpy as np
 
 from harness.check.findings import Finding, finding
 from harness.fixed_parts import Snapshot, fixed_parts, settings
+from harness.returned import unpacked
 from harness.spec import OPTIONAL_SUBMISSION_FUNCTIONS, SUBMISSION_FUNCTIONS, Workload
 
 
@@ -40,12 +41,14 @@ class Guard:
     dropout: list[Any] = dataclasses.field(default_factory=list)
     queue: WatchedQueue | None = None
 
-    def report(self, rule: str, message: str, function: str = "") -> None:
+    def report(self, rule: str, message: str, function: str = "", mend: str = "") -> None:
         path, line = self.places.get(function or self.inside, (self.main, 1))
-        self.report_at(rule, message, path, line)
+        self.report_at(rule, message, path, line, mend)
 
-    def report_at(self, rule: str, message: str, path: Path, line: int) -> None:
+    def report_at(self, rule: str, message: str, path: Path, line: int, mend: str = "") -> None:
         found = finding(rule, path, line, message, self.framework)
+        if mend:
+            found = dataclasses.replace(found, mend=mend)
         if all((f.rule, f.path, f.line) != (found.rule, found.path, found.line) for f in self.findings):
             self.findings.append(found)
 
@@ -72,7 +75,10 @@ class Guard:
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
             with self.leaving_alone(name, workload), self._leaving_arguments(name, args, kwargs):
-                return function(*args, **kwargs)
+                result = function(*args, **kwargs)
+                if name == "update_params":  # the harness looks at the first result alone
+                    unpacked(name, result, 3, 1, lambda value: value is not None)
+                return result
 
         return call
 

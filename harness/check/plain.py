@@ -6,6 +6,10 @@ import ast
 from collections.abc import Iterator
 
 
+class WithDefault(ast.Attribute):
+    """An attribute that need not be there."""
+
+
 def written_plainly(tree: ast.Module) -> None:
     """Changes a file's tree in place: ``getattr(time, "sleep")`` is ``time.sleep``, ``globals()["x"]`` is ``x``, and
     ``importlib.import_module("a.b")`` is ``a.b``, with ``import a.b`` at the file's end."""
@@ -31,8 +35,9 @@ class _Plainly(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.expr:
         self.generic_visit(node)
         match node:
-            case ast.Call(func=ast.Name(id="getattr"), args=[value, ast.Constant(value=str(name)), *_]):
-                return ast.copy_location(ast.Attribute(value, name, ast.Load()), node)
+            case ast.Call(func=ast.Name(id="getattr"), args=[value, ast.Constant(value=str(name)), *default]):
+                made = WithDefault if default else ast.Attribute
+                return ast.copy_location(made(value, name, ast.Load()), node)
             case ast.Call(func=function, args=[ast.Constant(value=str(name)), *_]) if self._imports(function, name):
                 return self._imported(node, name)
         return node

@@ -8,6 +8,7 @@ import dataclasses
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from harness.check.loop import (
     spec_of,
 )
 from harness.check.moments import FirstRun, Moment, difference, differing, gone_elsewhere
+from harness.check.sizes import oversized, smaller
 from harness.check.toys.workload import TOYS, Toy
 from harness.clock import Clock
 from harness.compat.backends import backend_for
@@ -45,6 +47,7 @@ FORGIVEN = 0.01
 state of low precision anew, which is no loss of state."""
 GROWTH = 1.5
 """By so much a graph grows, at least, that keeps every step: it holds twice as many when the steps have doubled."""
+FIRST = "the first run"
 POINTS = 3
 """Points of a search space that are tried before divergence counts as the entry's fault."""
 
@@ -107,7 +110,7 @@ class Examination:
         """With the first point that does not diverge."""
         losses: list[float] = []
         for point in points:
-            loop = self._start("the first run", point)
+            loop = self._start(FIRST, point)
             initial = self._values(loop)
             middle = self._advance(loop, CHECKPOINT_AT)
             self._see_compile_time(loop)
@@ -138,6 +141,13 @@ class Examination:
                     f"what a trial on {name} has at mini scale"
                 )
                 self.guard.report("compile-time", message, "update_params")
+
+    def _see_batch_sizes(self, functions: Any) -> None:
+        self.guard.inside = "get_batch_size"
+        with self._failures():
+            if too_large := oversized(functions):
+                self.guard.report("batch-size", f"get_batch_size {too_large}")
+        self.guard.inside = ""
 
     def _see_graph(self, loop: Loop, before: int) -> None:
         """A graph that grows; one that the latest step left alone is let go at the next."""
@@ -213,6 +223,8 @@ class Examination:
         self.guard.inside = ""
         with self._failures(), self.guard.keeping_settings("the import of the entry"):
             functions = load_functions(self.task.entry, self.task.framework, defaults=point is None)
+        if what == FIRST:
+            self._see_batch_sizes(functions)
         spec = spec_of(self.task.entry, self.task.framework, workload, point)
         with self._failures():
             loop = Loop(
@@ -221,7 +233,7 @@ class Examination:
                 Clock(),
                 self.backend,
                 workload,
-                self.guard.guarded(functions, workload),
+                smaller(self.guard.guarded(functions, workload)),
                 judge=self.judge,
             )
             loop.hyperparameters = as_namedtuple(point)
@@ -297,7 +309,8 @@ class Examination:
             rule, error = "crashes", error.__cause__
         if rule == "returns":
             function = text.partition(" ")[0].partition("(")[0]
-            self.guard.report(rule, text.partition("; return")[0], function)
+            message, _, mend = text.partition("; ")
+            self.guard.report(rule, message, function, mend)
         else:
             path, line = self._place_of(error) or self.guard.places.get(function, (self.task.entry.path, 1))
             self.guard.report_at(

@@ -233,7 +233,7 @@ _PATCHERS = frozenset({"unittest.mock.patch", "unittest.mock.patch.*", "pytest.M
     "patches",
     "error",
     "replaces nothing in imported modules, in their classes, or in the workload",
-    "write a function or class of its own, and call that",
+    "write a function or class of its own and call that; of lists and dicts that the harness gives, change a copy",
 )
 def patches(source: Source) -> Iterable[Hit]:
     for target, path in _assigned_attributes(source):

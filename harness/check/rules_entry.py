@@ -6,11 +6,14 @@ import ast
 import json
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
 
 from harness.check.findings import Finding, declare, finding, of_message
+from harness.check.names import Names, bindings, passed
+from harness.check.plain import WithDefault
+from harness.check.source import Source
 from harness.check.workload_names import named_workload
 from harness.compat.dependencies import DISTRIBUTIONS, read_requirements
 from harness.compat.installed import ALGOPERF_NAMES, is_installed
@@ -41,6 +44,11 @@ declare(
             "error",
             "has a search space in one of AlgoPerf's two forms",
             "write {min, max, scaling} or {feasible_points} for each hyperparameter, or a list of points",
+        ),
+        "missing-hyperparameter": (
+            "error",
+            "reads no hyperparameter that its search space does not have",
+            "add it to the search space, or give a default: getattr(hyperparameters, NAME, DEFAULT)",
         ),
         "search-space-per-workload": (
             "error",
@@ -99,7 +107,7 @@ def search_space_files(folder: Path) -> Iterator[Finding]:
             continue
         if workload := named_workload(where.removesuffix(path.suffix)):
             yield finding("search-space-per-workload", path, 1, f"a search space for {workload} alone")
-    used = next((folder / name for name in SEARCH_SPACE_FILES if (folder / name).exists()), None)
+    used = _space_file(folder)
     if used is not None:
         try:
             document = load_document(used)
@@ -107,6 +115,41 @@ def search_space_files(folder: Path) -> Iterator[Finding]:
             yield of_message("search-space", str(error), used)
         else:
             yield from search_space(document, ())
+
+
+def _space_file(folder: Path) -> Path | None:
+    return next((folder / name for name in SEARCH_SPACE_FILES if (folder / name).exists()), None)
+
+
+def hyperparameters(folder: Path, sources: Iterable[Source]) -> Iterator[Finding]:
+    """Hyperparameters that are read and that the search space does not have; a file that also has the name as a text
+    (``hasattr``, ``_fields``) asks first."""
+    used = _space_file(folder)
+    try:
+        data = load_document(used).data if used else None
+    except ConfigError:
+        return
+    points: list[Any] = data if isinstance(data, list) else [data]
+    if not all(isinstance(point, Mapping) for point in points) or not points:
+        return
+    keys = set.intersection(*({str(key) for key in point} for point in points))
+    for source in sources:
+        texts = {node.value for node in source.nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+        for node in _read_hyperparameters(source):
+            if node.attr not in keys | texts and not node.attr.startswith("_"):
+                message = f"reads hyperparameters.{node.attr}; the search space has {', '.join(sorted(keys))}"
+                yield finding("missing-hyperparameter", source.path, node.lineno, message)
+
+
+def _read_hyperparameters(source: Source) -> Iterator[ast.Attribute]:
+    """Plain reads of attributes; one in a ``try`` may fail."""
+    names = Names(source.scopes, {"hyperparameters"})
+    names.spread([*bindings(source.tree), *passed(source.tree)], lambda _, value: value in names)
+    for node in source.nodes:
+        if not isinstance(node, ast.Attribute) or isinstance(node, WithDefault) or node.value not in names:
+            continue
+        if isinstance(node.ctx, ast.Load) and not any(isinstance(n, ast.Try) for n in source.ancestors(node)):
+            yield node
 
 
 def search_space(document: Document, key: tuple[str, ...]) -> Iterator[Finding]:

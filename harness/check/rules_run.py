@@ -19,6 +19,11 @@ declare(
             "returns what the contract says",
             "return (optimizer_state, current_param_container, model_state) from update_params and prepare_for_eval",
         ),
+        "batch-size": (
+            "warning",
+            "has batches that are smaller than the training set",
+            "give a size for that workload, or raise ValueError in get_batch_size to get the workload's own",
+        ),
         "diverges": (
             "error",
             "stays finite for some steps on every type of loss",

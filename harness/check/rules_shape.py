@@ -55,11 +55,46 @@ def by_shape(source: Source) -> Iterable[Hit]:
             yield node, f"compares a size with {', '.join(map(str, telltale))}"
         elif isinstance(node, ast.Compare):
             yield from _by_layer(sizes, node)
+    yield from _as_keys(source)
     for node, text in texts_of_the_model(source).decisions():
         yield node, f"asks whether the model is a {text}"
     for node, text in texts_of_the_layers(source).decisions():
         if re.search(r"\d.*\.|\..*\d", text):  # encoder.3.weight; norm1 may be any model's
             yield node, f"asks the model for its layer {text}"
+
+
+_HASHES = words("hash md5 sha1 sha256 sha512 blake2b crc32 adler32")
+_STAYS_A_NUMBER = words("int float str repr round encode abs format log log2 sqrt bytes hexdigest digest from_bytes")
+
+
+def _as_keys(source: Source) -> Iterator[Hit]:
+    """Numbers of the workload that are hashed, or choose from a table by themselves or by what remains of them."""
+    numbers = Names(source.scopes)
+
+    def is_number(node: ast.AST) -> bool:
+        match node:
+            case ast.Attribute(value=value, attr=attr):
+                return (attr in _NUMBERS and source.is_workload(value)) or node in numbers
+            case ast.Call(func=function, args=args):
+                held = [function.value] if isinstance(function, ast.Attribute) else []
+                return called(node) in _HASHES | _STAYS_A_NUMBER and any(map(is_number, [*args, *held]))
+            case ast.BinOp(left=left, right=right):
+                moving = any(isinstance(n, ast.Name) and n.id in _TIME for n in ast.walk(node))
+                return not moving and (is_number(left) or is_number(right))
+        return node in numbers
+
+    numbers.spread(bindings(source.tree), lambda _, value: is_number(value))
+    for node in source.nodes:
+        match node:
+            case ast.Call(args=[first, *_]) if called(node) in _HASHES and is_number(first):
+                yield node, "makes a key of a number of the workload"
+            case ast.Subscript(value=table, slice=key, ctx=ast.Load()) if is_number(key) and _is_written(source, table):
+                yield node, "chooses from a table by a number of the workload"
+
+
+def _is_written(source: Source, table: ast.expr) -> bool:
+    """Whether a table is written out in the file: its values are no results of a computation."""
+    return isinstance(table, ast.List | ast.Tuple | ast.Dict) or bool(source.constant_values(table))
 
 
 class Sizes:

@@ -69,6 +69,8 @@ def _module(path: Path) -> Iterator[Finding]:
     own = frozenset(_own_names(path, sources.trees))
     family: dict[Path, Source] = {}
     family |= {file: Source(file, tree, own, family, sources.layout) for file, tree in sources.trees.items()}
+    if owns_folder:
+        yield from rules_entry.hyperparameters(path.parent, family.values())
     for source in family.values():
         yield from _by_source_rules(source)
 

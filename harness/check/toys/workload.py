@@ -128,10 +128,37 @@ class Toy(Workload):
         update_batch_norm: bool,
         dropout_rate: Any = None,
     ) -> tuple[Any, Any]:
+        _see_arguments(params, augmented_and_preprocessed_input_batch, mode)
         if self.observer is not None and mode is ForwardPassMode.TRAIN:
             self.observer.trained(self.dropout_rate if dropout_rate is None else dropout_rate)
         batch = augmented_and_preprocessed_input_batch
         return super().model_fn(params, batch, model_state, mode, rng, update_batch_norm, dropout_rate)
+
+    def loss_fn(
+        self, label_batch: Any, logits_batch: Any, mask_batch: Any = None, label_smoothing: Any = 0.0
+    ) -> dict[str, Any]:
+        if self.loss_type is LossType.SOFTMAX_CROSS_ENTROPY and logits_batch.ndim < label_batch.ndim:
+            raise TypeError(
+                f"loss_fn: label_batch has the shape {tuple(label_batch.shape)} and logits_batch "
+                f"{tuple(logits_batch.shape)}, as if swapped; it takes (label_batch, logits_batch, mask_batch)"
+            )
+        return super().loss_fn(label_batch, logits_batch, mask_batch, label_smoothing)
+
+
+def _see_arguments(params: Any, batch: Any, mode: Any) -> None:
+    """Says which argument of model_fn is in another's place; deep in a model nobody would know."""
+    wrong = {
+        "params, the parameters,": isinstance(params, Mapping) and "inputs" in params,
+        "augmented_and_preprocessed_input_batch": not isinstance(batch, Mapping) or "inputs" not in batch,
+        "mode": not isinstance(mode, ForwardPassMode),
+    }
+    if found := [name for name, is_wrong in wrong.items() if is_wrong]:
+        values = {"mode": mode, "augmented_and_preprocessed_input_batch": batch}
+        kind = type(values.get(found[0], params)).__name__
+        raise TypeError(
+            f"model_fn: {found[0]} is of the type {kind}; it takes (params, augmented_and_preprocessed_input_batch, "
+            "model_state, mode, rng, update_batch_norm)"
+        )
 
 
 @functools.cache

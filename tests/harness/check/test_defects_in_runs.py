@@ -8,6 +8,8 @@ RETURN = "    return optimizer_state, current_param_container, model_state\n"
 STEP = "    optimizer.step()\n" + RETURN
 QUEUE = "    return next(input_queue)\n"
 UPDATE = "def update_params("
+SIZE = "def get_batch_size("
+NO_SIZE = 'raise ValueError(f"no batch size for {workload_name}")'
 
 
 def defect(name, rule, at, edits=None, **more):
@@ -234,6 +236,44 @@ WHEN_IT_RUNS = [
         UPDATE,
         {"end": ["optimizer_state.setdefault('seen', []).append(logits)"]},
         says="optimizer_state['seen'][0] keeps the graph",
+    ),
+    defect(
+        "returns nothing at a later step",
+        "returns",
+        UPDATE,
+        {"end": ["if global_step == 5:", "    return None"]},
+        says="update_params returned NoneType; return (optimizer_state",
+    ),
+    defect(
+        "has a batch size that is no integer",
+        "returns",
+        SIZE,
+        {NO_SIZE: "return 48.5"},
+        says="returned 48.5; return a positive integer",
+    ),
+    defect(
+        "has huge batches",
+        "batch-size",
+        SIZE,
+        {NO_SIZE: "return 100_000"},
+        says="gives 100,000 for fastmri at mini scale, which trains on 800 examples",
+    ),
+    defect(
+        "swaps the arguments of the model",
+        "crashes",
+        "logits, model_state = workload.model_fn(",
+        {
+            "params=current_param_container,": "params=batch,",
+            "augmented_and_preprocessed_input_batch=batch,": "augmented_and_preprocessed_input_batch=0,",
+        },
+        says="model_fn: params, the parameters, is of the type dict; it takes (params, ",
+    ),
+    defect(
+        "swaps the arguments of the loss",
+        "crashes",
+        "losses = workload.loss_fn(",
+        {'label_batch=batch["targets"], logits_batch=logits': 'label_batch=logits, logits_batch=batch["targets"]'},
+        says="loss_fn: label_batch has the shape (16, 8) and logits_batch (16,), as if swapped",
     ),
     defect("does not train", "does-not-train", UPDATE, {STEP: RETURN}),
 ]

@@ -198,9 +198,28 @@ schedule = cosine(int(0.75 * workload.step_hint))
 """
 
 
+KEYS = """
+import zlib
+RATES = (1e-3, 2e-3, 3e-3)
+hint = workload.step_hint
+zlib.crc32(str(workload.step_hint).encode()) % 7  # !
+hash(hint) % 3  # !
+RATES[workload.step_hint % 3]  # !
+(1e-3, 2e-3)[hint % 2]  # !
+RATES[workload.num_train_examples // 10_000]  # !
+table = [cosine(step) for step in range(hint)]
+table[hint - 1], table[hint // 2]
+RATES[global_step // (hint // 3)], RATES[global_step * 3 // hint]
+hash(tuple(p.shape)) % 16 == 8
+warmup = int(0.1 * hint) % 10
+hash(name)
+"""
+
+
 @pytest.mark.parametrize(
     ("rule", "text"),
     [
+        ("model-shape", KEYS),
         ("workload-name", TABLES),
         ("workload-name", CONSTANTS),
         ("workload-name", SHARED),

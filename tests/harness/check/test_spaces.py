@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from harness.check import check
 from harness.check.rules_entry import search_space_files
 
 SPACE = "tuning_search_space.json"
@@ -47,3 +48,22 @@ def findings(folder, name, space):
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(space))
     return list(search_space_files(folder))
+
+
+@pytest.mark.parametrize(
+    ("reads", "lines"),
+    [
+        ("hyperparameters.learning_rate", 0),
+        ("hyperparameters.final_rate", 1),
+        ("given = hyperparameters; given.final_rate", 1),
+        ("getattr(hyperparameters, 'final_rate')", 1),
+        ("getattr(hyperparameters, 'final_rate', 0.1)", 0),
+        ("hasattr(hyperparameters, 'final_rate') and hyperparameters.final_rate", 0),
+        ("'final_rate' in hyperparameters._fields and hyperparameters.final_rate", 0),
+        ("hyperparameters._asdict()", 0),
+    ],
+)
+def test_a_hyperparameter_that_is_read_is_in_the_search_space(reads, lines, edited):
+    found = check(str(edited({"end": ["if global_step > 200:", f"    {reads}"]})), run=False).findings
+    assert [finding.rule for finding in found] == ["missing-hyperparameter"] * lines
+    assert all("reads hyperparameters.final_rate; the search space has beta2, " in f.message for f in found)
