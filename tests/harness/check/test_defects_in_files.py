@@ -159,6 +159,12 @@ IN_THE_SOURCE = [
         "sys.modules['torch']",
         {"top": "import sys", "end": ["sys.modules['torch']", "own = sys.modules[__name__]"]},
     ),
+    defect(
+        "reads a hyperparameter that its space lacks",
+        "missing-hyperparameter",
+        "hyperparameters.final_rate",
+        {"end": ["rate = hyperparameters.final_rate if global_step > 200 else 0.1"]},
+    ),
     defect("runs code from text", "hidden-code", "exec(", {"end": ["exec('x = 1')"]}),
     defect("peeks at the test split", "peeks", "load_split('test')", {"end": ["test = workload.load_split('test')"]}),
     defect(
