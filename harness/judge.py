@@ -22,6 +22,7 @@ import numpy as np
 
 from harness.claim import CLAIM_FILE, ClaimError, Values, read_claim, workload_of
 from harness.data import Arrays, evaluation_batches, noting_right
+from harness.failure import describe_failure
 from harness.frameworks import TrialBackend, load
 from harness.messages import Send
 from harness.seeds import key_words
@@ -106,6 +107,15 @@ class DistantJudge:
 # ---- the judge's own process ----
 
 
+@dataclasses.dataclass(frozen=True)
+class Question:
+    """What values of a trial's are worth on a split; without them, what those are that it has kept for its target."""
+
+    task: TrialTask
+    values: Values | None = None
+    split: str = "validation"
+
+
 def judge_of(task: TrialTask) -> tuple[Judge, Workload]:
     backend = load(task.spec.key.framework)
     backend.set_threads(task.spec.threads)
@@ -113,15 +123,34 @@ def judge_of(task: TrialTask) -> tuple[Judge, Workload]:
     return Judge(workload, backend), workload
 
 
-def serve(task: TrialTask, connection: Connection) -> None:
-    """Answers questions until nobody can ask any more; each is a pair of values and a split, or a folder where a trial
-    has kept what met its target."""
+def serve(connection: Connection) -> None:
+    """Answers questions until nobody can ask any more, or one cannot be answered; then the last word says why."""
     os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # most of the GPU's memory is the trial's
-    judge, workload = judge_of(task)
+    found: tuple[Any, tuple[Judge, Workload]] | None = None
     with contextlib.suppress(EOFError):
         while True:
-            asked = connection.recv()
-            connection.send(verified(judge, workload, asked) if isinstance(asked, Path) else judge.evaluate(*asked))
+            asked: Question = connection.recv()
+            try:
+                if found is None or found[0] != _subject(asked.task):
+                    found = _subject(asked.task), judge_of(asked.task)
+                connection.send(_answer(*found[1], asked))
+            except BaseException as error:
+                connection.send(describe_failure(error, asked.task))
+                return
+
+
+def _subject(task: TrialTask) -> Any:
+    """What a judge is made from: trials that agree in it may have the same."""
+    spec, key = task.spec, task.spec.key
+    data = task.data_dir, key.fold, spec.split_seed
+    return key.framework, key.workload, spec.workload_version, spec.scale, spec.step_hint, spec.threads, data
+
+
+def _answer(judge: Judge, workload: Workload, asked: Question) -> Any:
+    if asked.values is not None:
+        return judge.evaluate(asked.values, asked.split)
+    assert asked.task.claim is not None
+    return verified(judge, workload, asked.task.claim)
 
 
 def verified(judge: Judge, workload: Workload, folder: Path) -> Verified | ClaimError:
@@ -141,7 +170,7 @@ def _send(connection: Connection, question: Any) -> None:
 
 
 class JudgeProcess:
-    """The process that judges a trial, as the command sees it; started when it is first asked."""
+    """The process that judges the trials of one slot, as the command sees it; started when it is first asked."""
 
     def __init__(self, start: Starts) -> None:
         self._start = start
@@ -158,7 +187,7 @@ class JudgeProcess:
         process, connection = self._started
         return [connection, process.sentinel]
 
-    def ask(self, question: tuple[Values, str] | Path) -> None:
+    def ask(self, question: Question) -> None:
         self._started = self._started or self._start()
         self.is_asked = True
         # A process that is still starting does not read yet, and the command has other trials to look after.

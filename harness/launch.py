@@ -30,7 +30,7 @@ from harness.accelerators import VISIBLE, Gpu, gpus_for
 from harness.declarations import FRAMEWORKS, Framework
 from harness.errors import UsageError
 from harness.frameworks import set_thread_environment
-from harness.judge import JudgeProcess
+from harness.judge import JudgeProcess, Question
 from harness.machine import descendants, whole_cores
 from harness.running import NOT_SAVED, RunningTrial, make_record, receive
 from harness.task import TrialTask
@@ -111,11 +111,13 @@ def run_trials(
     context = fork_server(threads, frameworks)
     running: list[RunningTrial] = []
     with tempfile.TemporaryDirectory(prefix="timetrial-logs-") as logs:
+        judges = {slot: _judge_of(context, slot, Path(logs) / "judges.log") for slot in slots}
         try:
             while waiting or running:
                 while waiting and slots:
                     task, digest = waiting.pop(0)
-                    running.append(_start(context, task, digest, slots.pop(), Path(logs)))
+                    slot = slots.pop()
+                    running.append(_start(context, task, digest, slot, judges[slot], Path(logs)))
                 wait([item for trial in running for item in _awaited(trial)], POLL_SEC)
                 for trial in list(running):
                     receive(trial)
@@ -130,7 +132,7 @@ def run_trials(
                         if _goes_on(trial):
                             running.append(_restart(context, trial))
                             continue
-                        trial.judge.kill()
+                        _free(trial.judge)
                         _remove_folders(trial)
                         slots.append(trial.slot)
                         record = make_record(trial)
@@ -142,7 +144,8 @@ def run_trials(
         finally:
             for trial in running:
                 trial.process.kill()
-                trial.judge.kill()
+            for judging in judges.values():
+                judging.kill()
             for trial in running:
                 trial.process.join()
 
@@ -198,7 +201,7 @@ def fork_server(threads: int, frameworks: Iterable[str]) -> Any:
     return context
 
 
-def _start(context: Any, task: TrialTask, digest: str, slot: Slot, logs: Path) -> RunningTrial:
+def _start(context: Any, task: TrialTask, digest: str, slot: Slot, judging: JudgeProcess, logs: Path) -> RunningTrial:
     """Starts a trial's process. Its folder is made here: a confined process could not remove it."""
     if task.checkpoint is not None:
         task = dataclasses.replace(task, checkpoint=task.checkpoint.started())
@@ -207,8 +210,7 @@ def _start(context: Any, task: TrialTask, digest: str, slot: Slot, logs: Path) -
     task = dataclasses.replace(task, folder=folder, claim=claim, data_dir=data_root(task.data_dir).absolute())
     log = logs / f"{digest}.log"
     version, saved = (task.checkpoint.version(), {task.checkpoint.digest()}) if task.checkpoint else (None, set())
-    process, connection = _start_process(context, main, task, slot, log)
-    judging = JudgeProcess(lambda: _start_process(context, judge, task, slot, log))
+    process, connection = _start_process(context, main, (task,), slot, log)
     now = time.monotonic()
     started_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     trial = RunningTrial(task, digest, process, connection, slot, log, judging, started_at, now, now)
@@ -218,14 +220,24 @@ def _start(context: Any, task: TrialTask, digest: str, slot: Slot, logs: Path) -
 
 
 def _start_process(
-    context: Any, target: Callable[..., None], task: TrialTask, slot: Slot, log: Path
+    context: Any, target: Callable[..., None], arguments: tuple[Any, ...], slot: Slot, log: Path
 ) -> tuple[BaseProcess, Connection]:
     here, there = context.Pipe()
-    process = context.Process(target=target, args=(task, there, slot, log), daemon=True)
+    process = context.Process(target=target, args=(*arguments, there, slot, log), daemon=True)
     with without_main_module():
         process.start()
     there.close()
     return process, here
+
+
+def _judge_of(context: Any, slot: Slot, log: Path) -> JudgeProcess:
+    return JudgeProcess(lambda: _start_process(context, judge, (), slot, log))
+
+
+def _free(judging: JudgeProcess) -> None:
+    """For the slot's next trial: what it still works at is of no use."""
+    if judging.is_asked:
+        judging.kill()
 
 
 def _to_be_verified(trial: RunningTrial) -> bool:
@@ -235,9 +247,8 @@ def _to_be_verified(trial: RunningTrial) -> bool:
 
 
 def _verify(trial: RunningTrial) -> None:
-    assert trial.task.claim is not None
     trial.verifies, trial.phase, trial.last_sign = True, "verify", time.monotonic()
-    trial.judge.ask(trial.task.claim)
+    trial.judge.ask(Question(trial.task))
 
 
 def _awaited(trial: RunningTrial) -> list[Any]:
@@ -272,8 +283,8 @@ def _goes_on(trial: RunningTrial) -> bool:
 
 def _restart(context: Any, trial: RunningTrial) -> RunningTrial:
     _remove_folders(trial)
-    trial.judge.kill()
-    again = _start(context, trial.task, trial.digest, trial.slot, trial.log.parent)
+    _free(trial.judge)
+    again = _start(context, trial.task, trial.digest, trial.slot, trial.judge, trial.log.parent)
     again.started_at, again.deaths = trial.started_at, trial.deaths
     return again
 

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from harness.claim import CLAIM_FILE, ClaimError, Values, save_claim
-from harness.judge import Judged, JudgeProcess, Verified, named
+from harness.failure import TRACEBACK_LINES
+from harness.judge import Judged, JudgeProcess, Question, Verified, named
 from harness.machine import machine_facts
 from harness.messages import ForgedMessageError, Receiver
 from harness.task import TrialTask
 from harness.verdict import Accounts, Verification, verdict
-from harness.worker import TRACEBACK_LINES, Slot
+from harness.worker import Slot
 from results.record import Crossing, StopReason, TrialRecord
 
 CLOCK_TOLERANCE, CLOCK_SLACK_SEC = 0.005, 2.0
@@ -95,7 +96,8 @@ def receive(trial: RunningTrial) -> None:
             elif kind == "judge":
                 _signal(trial, signal.SIGSTOP)
                 trial.accounts.stop()
-                trial.judge.ask((Values(payload["parameters"], payload["statistics"]), payload["split"]))
+                values = Values(payload["parameters"], payload["statistics"])
+                trial.judge.ask(Question(trial.task, values, payload["split"]))
             elif kind == "evaluation":
                 if not _same(trial.judged, {name: value for name, value in payload.items() if "/" in name}):
                     _report(trial, UNJUDGED)

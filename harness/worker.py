@@ -12,21 +12,15 @@ import multiprocessing
 import os
 import signal
 import sys
-import traceback
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from harness.accelerators import VISIBLE
+from harness.failure import describe_failure
 from harness.messages import close_other_pipes, sender
-from results.record import StopReason
 
-if TYPE_CHECKING:
-    from harness.task import TrialTask
-
-TRACEBACK_LINES = 30
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
-_OUT_OF_MEMORY_SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory", "resource_exhausted")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,15 +58,12 @@ def main(task: Any, connection: Connection, slot: Slot, log: Path) -> None:
     connection.close()
 
 
-def judge(task: Any, connection: Connection, slot: Slot, log: Path) -> None:
-    """Entry point of the process that judges a trial; its last word may be what has ended it."""
+def judge(connection: Connection, slot: Slot, log: Path) -> None:
+    """Entry point of the process that judges the trials of a slot."""
     take_place(slot, log)
-    try:
-        from harness.judge import serve
+    from harness.judge import serve
 
-        serve(task, connection)
-    except BaseException as error:
-        connection.send(describe_failure(error, task))
+    serve(connection)
     connection.close()
 
 
@@ -92,40 +83,6 @@ def take_place(slot: Slot, log: Path) -> None:
     if slot.gpu:
         os.environ[VISIBLE] = slot.gpu
     redirect_output(log)
-
-
-def describe_failure(error: BaseException, task: TrialTask) -> dict[str, Any]:
-    """Stop reason, one line and the traceback's end for an exception that ended a trial.
-
-    Args:
-      error: the exception.
-      task: the trial; the line names the innermost place in its entry's own files.
-    """
-    from harness.compat.sources import place_in
-    from harness.entry import InvalidSubmissionError
-
-    lines = "".join(traceback.format_exception(error)).splitlines()
-    text = str(error).strip().partition("\n")[0]
-    if isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in _OUT_OF_MEMORY_SIGNS):
-        reason = StopReason.OUT_OF_MEMORY
-    elif isinstance(error, InvalidSubmissionError):
-        reason = StopReason.INVALID_SUBMISSION
-    else:
-        reason = StopReason.CRASHED
-    detail = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    if reason is StopReason.CRASHED:
-        detail += place_in(task.entry.path, error) + _missing_hyperparameters(error, task)
-    return {"stop_reason": reason, "stop_detail": detail, "traceback": "\n".join(lines[-TRACEBACK_LINES:])}
-
-
-def _missing_hyperparameters(error: BaseException, task: TrialTask) -> str:
-    asks_none = isinstance(error, AttributeError) and error.obj is None and error.name is not None
-    if not asks_none or task.spec.hyperparameters is not None:
-        return ""
-    return (
-        "; the self-tuning ruleset gives an entry in code hyperparameters=None: put the values into the source, or run "
-        "it with --ruleset external and a search space"
-    )
 
 
 def die_with_parent() -> None:

@@ -282,7 +282,16 @@ class Examination:
             fresh.params, fresh.model_state, fresh.optimizer_state = restore_training(
                 saved, fresh.params, fresh.model_state, fresh.optimizer_state
             )
-        for name in ("steps", "queue", "keys", "eval_results", "rows", "last_eval_step", "last_sync_step"):
+        for name in (
+            "steps",
+            "queue",
+            "input_queue",
+            "keys",
+            "eval_results",
+            "rows",
+            "last_eval_step",
+            "last_sync_step",
+        ):
             setattr(fresh, name, getattr(loop, name))
         return fresh
 

@@ -1,0 +1,48 @@
+"""What a record tells of an exception that ended a trial."""
+
+from __future__ import annotations
+
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from results.record import StopReason
+
+if TYPE_CHECKING:
+    from harness.task import TrialTask
+
+TRACEBACK_LINES = 30
+_OUT_OF_MEMORY_SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory", "resource_exhausted")
+
+
+def describe_failure(error: BaseException, task: TrialTask) -> dict[str, Any]:
+    """Stop reason, one line and the traceback's end for an exception that ended a trial.
+
+    Args:
+      error: the exception.
+      task: the trial; the line names the innermost place in its entry's own files.
+    """
+    from harness.compat.sources import place_in
+    from harness.entry import InvalidSubmissionError
+
+    lines = "".join(traceback.format_exception(error)).splitlines()
+    text = str(error).strip().partition("\n")[0]
+    if isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in _OUT_OF_MEMORY_SIGNS):
+        reason = StopReason.OUT_OF_MEMORY
+    elif isinstance(error, InvalidSubmissionError):
+        reason = StopReason.INVALID_SUBMISSION
+    else:
+        reason = StopReason.CRASHED
+    detail = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    if reason is StopReason.CRASHED:
+        detail += place_in(task.entry.path, error) + _missing_hyperparameters(error, task)
+    return {"stop_reason": reason, "stop_detail": detail, "traceback": "\n".join(lines[-TRACEBACK_LINES:])}
+
+
+def _missing_hyperparameters(error: BaseException, task: TrialTask) -> str:
+    asks_none = isinstance(error, AttributeError) and error.obj is None and error.name is not None
+    if not asks_none or task.spec.hyperparameters is not None:
+        return ""
+    return (
+        "; the self-tuning ruleset gives an entry in code hyperparameters=None: put the values into the source, or run "
+        "it with --ruleset external and a search space"
+    )
