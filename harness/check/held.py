@@ -89,8 +89,7 @@ _HELD: Sequence[Callable[[TrainingLoop, Path | None], Iterator[Leaf]]] = (
     _of_modules,
     _gradients,
 )
-"""Places where a step may find what an earlier one left; the likeliest to be meant comes first. A checkpoint never has
-gradients, and hardly anybody needs them."""
+"""Places where a step may find what an earlier one left; the likeliest to be meant comes first."""
 
 
 def _named(loop: TrainingLoop) -> list[tuple[str, Any]]:

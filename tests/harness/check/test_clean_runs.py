@@ -38,7 +38,26 @@ SLOW_WEIGHTS = {
 }
 """Lookahead (arXiv 1907.08610): the slow weights are evaluated, and are the initial ones for five steps."""
 
-CLEAN = [pytest.param({"edits": SLOW_WEIGHTS}, id="evaluates slow weights that have not moved at the first evaluation")]
+BESIDE_A_PARAMETER = {
+    "end": [
+        "with torch.no_grad():",
+        "    p = current_param_container.Dense_0.weight",
+        "    p.ema = 0.5 * getattr(p, 'ema', 0) + p",
+        "    p.mul_(0.9).add_(p.ema, alpha=0.1)",
+    ]
+}
+IN_ITS_OPTIMIZER = {
+    '"lr": settings["learning_rate"]})\n': '"lr": settings["learning_rate"]})\n        self.calls = 0\n',
+    "    def step(self):\n": "    def step(self):\n        self.calls += 1\n",
+    'value=-group["lr"] / (': 'value=-group["lr"] / self.calls / (',
+}
+"""What a ``state_dict`` does not have, and a checkpoint has."""
+
+CLEAN = [
+    pytest.param({"edits": SLOW_WEIGHTS}, id="evaluates slow weights that have not moved at the first evaluation"),
+    pytest.param({"edits": BESIDE_A_PARAMETER}, id="keeps an average beside a parameter"),
+    pytest.param({"edits": IN_ITS_OPTIMIZER}, id="counts in its optimizer"),
+]
 
 
 @pytest.mark.parametrize("clean", CLEAN)

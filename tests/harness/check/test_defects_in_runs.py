@@ -95,31 +95,6 @@ WHEN_IT_RUNS = [
         says="of their length: submission.MEMORY['p'] is not in it",
     ),
     defect(
-        "keeps momentum beside a parameter",
-        "checkpoint",
-        "def init_optimizer_state",
-        {
-            "end": [
-                "with torch.no_grad():",
-                "    p = current_param_container.Dense_0.weight",
-                "    p.ema = 0.5 * getattr(p, 'ema', 0) + p",
-                "    p.mul_(0.9).add_(p.ema, alpha=0.1)",
-            ]
-        },
-        says="Dense_0.weight.ema is not in it",
-    ),
-    defect(
-        "counts in its optimizer",
-        "checkpoint",
-        "def init_optimizer_state",
-        {
-            '"lr": settings["learning_rate"]})\n': '"lr": settings["learning_rate"]})\n        self.calls = 0\n',
-            "    def step(self):\n": "    def step(self):\n        self.calls += 1\n",
-            'value=-group["lr"] / (': 'value=-group["lr"] / self.calls / (',
-        },
-        says="optimizer_state['optimizer'].calls is not in it",
-    ),
-    defect(
         "keeps what cannot be saved",
         "checkpoint",
         "def init_optimizer_state",
