@@ -28,7 +28,7 @@ LOG_SHARE, LOG_SLACK_SEC = 0.1, 1.0
 TIME_SHARE, TIME_SLACK_SEC = 0.05, 3.0
 """By how much more than the trial's own clock says its training may take by the parent's; the parent reads its clock
 when it finds the time to take a message."""
-UNTIMED_SHARE, UNTIMED_SLACK_SEC = 0.1, 1.0
+UNTIMED_SHARE, UNTIMED_SLACK_SEC = 0.1, 2.0
 """How much CPU time off its clock a trial's process may use from the entry's import to its last evaluation, as a share
 of that on the clock and in seconds more: for making the model, messages, looking after the entry and saving. As much
 again as it used before the entry came is free too, which is more where the machine is slow."""
