@@ -22,9 +22,8 @@ DEFAULT_EVERY_SEC = 10.0
 CHECKPOINTS_FOLDER = "checkpoints"
 _STATE, _STARTS, _GIVEN_UP = "state", "starts", "given_up"
 _HEADER = b"timetrial checkpoint 2\n"
-
-
 _START = len(_HEADER) + hashlib.sha256().digest_size
+"""Where the data begins, after its digest."""
 
 
 def digest_of(data: bytes) -> bytes:
@@ -85,12 +84,13 @@ class CheckpointPlace:
         except OSError:
             return ""
 
-    def write(self, data: bytes) -> None:
-        """
+    def write(self, data: bytes, digest: bytes | None = None) -> None:
+        """Writes a state; its digest is that of :func:`digest_of`, where somebody has it already.
+
         Raises:
           OSError: the disk is full or the folder is gone; an older state is kept.
         """
-        _replace(self.folder / _STATE, b"".join([_HEADER, digest_of(data), data]))
+        _replace(self.folder / _STATE, b"".join([_HEADER, digest or digest_of(data), data]))
 
     def read(self) -> bytes | None:
         """What was written last, or None.

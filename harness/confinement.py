@@ -16,14 +16,12 @@ import numpy as np
 from harness.compat.sources import Sources, place_in, read_sources
 from harness.entry import Entry, InvalidSubmissionError, load_functions
 from harness.entry_imports import forbidden_imports, import_libraries
-from harness.isolation import OPEN_FILES, confine_to, places_of
+from harness.isolation import OPEN_FILES, OPENED, confine_to, places_of
 from harness.spec import Workload
 from harness.task import TrialTask
 from harness.view import WorkloadView
 from harness.watch import Breach, Watch
 from workloads.cache import root as data_root
-
-_OPENED = Path("/proc/self/fd")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,10 +166,10 @@ def _answer(ask: Callable[[], int], place: Callable[[Exception], str]) -> tuple[
 
 def _hide_files(root: Path) -> None:
     """Puts nothing in the place of the data's open files: what is mapped into memory stays, and their names do not."""
-    if not _OPENED.is_dir():
+    if not OPENED.is_dir():
         return
     nowhere = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-    for opened in list(_OPENED.iterdir()):
+    for opened in list(OPENED.iterdir()):
         with contextlib.suppress(OSError):  # the listing itself is closed by now
             if root in opened.readlink().parents:
                 os.dup2(nowhere, int(opened.name), inheritable=False)

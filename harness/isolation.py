@@ -19,6 +19,9 @@ from pathlib import Path
 from harness.sandbox import confine
 
 OPEN_FILES = 1024
+"""As many as a trial's process may have."""
+OPENED = Path("/proc/self/fd")
+"""Where Linux lists them, as links."""
 _KEPT = frozenset(
     name
     for line in (

@@ -75,8 +75,9 @@ class Checkpoints:
         with loop.clock.segment("checkpoint"):
             try:
                 data = _captured(loop, free)
-                loop.send("saved", {"digest": digest_of(data).hex()})  # an entry can write that file too
-                self.place.write(data)
+                digest = digest_of(data)
+                loop.send("saved", {"digest": digest.hex()})  # an entry can write that file too
+                self.place.write(data, digest)
             except CannotSaveError as error:
                 self._refused = True
                 loop.note(f"no checkpoints, an interruption starts it over: {error}")

@@ -41,7 +41,7 @@ from harness.fixed_parts import (
     of_workload,
     own_modules,
 )
-from harness.isolation import Places
+from harness.isolation import OPENED, Places
 from harness.process_state import ProcessState
 from harness.spec import Framework
 
@@ -111,7 +111,6 @@ _CHANGED_FILES = frozenset(
 _OWN_MEMORY = frozenset({"mem", "maps", "smaps", "smaps_rollup", "map_files", "pagemap", "numa_maps"})
 """Of a process, below /proc: by them it reads what it was not given."""
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-_OPEN_FILES = Path("/proc/self/fd")
 _PATHS = (type(Path()), type(PurePath()), os.DirEntry)
 _SIGNALLING = frozenset({fcntl.F_SETOWN, 10, fcntl.F_NOTIFY, 15} if sys.platform == "linux" else ())
 """Requests by which the system sends signals, of any kind, when something happens to a file; F_SETSIG and F_SETOWN_EX
@@ -443,7 +442,7 @@ def _same(a: Any, b: Any) -> bool:
 def _path(value: Any, of_open: bool = False) -> Path | None:
     """Absolute, without following links; None for open files, which are numbers, unless they are asked for too."""
     if of_open and isinstance(value, int):
-        value = _OPEN_FILES / str(value)
+        value = OPENED / str(value)
         value = value.readlink() if value.is_symlink() else None
     if isinstance(value, bytes):
         value = os.fsdecode(bytes.__getitem__(value, slice(None)))  # without a subclass's own methods
