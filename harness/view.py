@@ -23,12 +23,14 @@ Report = Callable[[str], None]
 
 
 def _shown_class() -> Callable[[MethodType], Callable[..., Any]]:
-    methods: dict[int, MethodType] = {}  # a weak reference would lead here; views keep what they have shown
+    methods: dict[
+        int, MethodType
+    ] = {}  # no table of weak references, whose callbacks lead to it; views keep what they have shown
 
     class Shown:
         """A method of the workload, without the way back to the workload that a bound method has."""
 
-        __slots__ = ()
+        __slots__ = ("__weakref__",)  # jax keeps functions by weak references
 
         def __init__(self, method: MethodType) -> None:
             methods[id(self)] = method
@@ -63,7 +65,7 @@ def _view_class(shown: Callable[[MethodType], Callable[..., Any]]) -> Callable[[
           AttributeError: for an attribute that is not shown, and for every assignment.
         """
 
-        __slots__ = ()
+        __slots__ = ("__weakref__",)  # an entry may have a table by workload
 
         def __init__(self, workload: Workload, report: Report) -> None:
             behind[id(self)] = workload, report, {}
