@@ -59,7 +59,8 @@ class JaxModel(linen.Module):
     def norm(self, x: Any, outputs: int, window: int, stride: int = 1) -> Any:
         padding = [(window // 2, window // 2)] * 2
         x = linen.Conv(outputs, (window, window), (stride, stride), padding, use_bias=False)(x)
-        return linen.BatchNorm(use_running_average=False, momentum=0.9)(x)
+        # The variance that torch takes, and timetrial; flax's default subtracts squares, which is 3% less work.
+        return linen.BatchNorm(use_running_average=False, momentum=0.9, use_fast_variance=False)(x)
 
     def block(self, x: Any, width: int, stride: int) -> Any:
         if self.config["block"] == "bottleneck":
