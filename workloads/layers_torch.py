@@ -122,7 +122,7 @@ class BatchNorm(nn.Module):
         )
 
 
-ACTIVATIONS = {
+ACTIVATIONS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "gelu": functools.partial(F.gelu, approximate="tanh"),
     "relu": F.relu,
     "sigmoid": torch.sigmoid,

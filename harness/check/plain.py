@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+
+from harness.compat.literal_imports import importers, literal_import
 
 
 class WithDefault(ast.Attribute):
@@ -13,18 +14,9 @@ class WithDefault(ast.Attribute):
 def written_plainly(tree: ast.Module) -> None:
     """Changes a file's tree in place: ``getattr(time, "sleep")`` is ``time.sleep``, ``globals()["x"]`` is ``x``, and
     ``importlib.import_module("a.b")`` is ``a.b``, with ``import a.b`` at the file's end."""
-    plainly = _Plainly(frozenset(_importers(tree)))
+    plainly = _Plainly(importers(tree))
     plainly.visit(tree)
     tree.body += plainly.imports
-
-
-def _importers(tree: ast.Module) -> Iterator[str]:
-    """How the file may write ``importlib.import_module``."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (f"{a.asname or a.name}.import_module" for a in node.names if a.name == "importlib")
-        elif isinstance(node, ast.ImportFrom) and node.module == "importlib" and not node.level:
-            yield from (a.asname or a.name for a in node.names if a.name == "import_module")
 
 
 class _Plainly(ast.NodeTransformer):
@@ -38,9 +30,8 @@ class _Plainly(ast.NodeTransformer):
             case ast.Call(func=ast.Name(id="getattr"), args=[value, ast.Constant(value=str(name)), *default]):
                 made = WithDefault if default else ast.Attribute
                 return ast.copy_location(made(value, name, ast.Load()), node)
-            case ast.Call(func=function, args=[ast.Constant(value=str(name)), *_]) if self._imports(function, name):
-                return self._imported(node, name)
-        return node
+        statement = literal_import(node, self._importers)
+        return node if statement is None else self._imported(node, statement)
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
         self.generic_visit(node)
@@ -53,19 +44,9 @@ class _Plainly(ast.NodeTransformer):
                 return ast.copy_location(ast.Name(name, ast.Load()), node)
         return node
 
-    def _imports(self, function: ast.expr, name: str) -> bool:
-        parts = name.lstrip(".").split(".")
-        return ast.unparse(function) in self._importers and all(part.isidentifier() for part in parts)
-
-    def _imported(self, call: ast.Call, name: str) -> ast.expr:
-        dotted = name.lstrip(".")
-        level = len(name) - len(dotted)
-        statement: ast.stmt = ast.Import([ast.alias(dotted)])
-        if level:
-            base, _, dotted = dotted.rpartition(".")
-            statement = ast.ImportFrom(base or None, [ast.alias(dotted)], level)
-        self.imports.append(ast.fix_missing_locations(ast.copy_location(statement, call)))
-        expression = ast.parse(dotted, mode="eval").body
+    def _imported(self, call: ast.Call, statement: ast.Import | ast.ImportFrom) -> ast.expr:
+        self.imports.append(statement)
+        expression = ast.parse(statement.names[0].name, mode="eval").body
         for part in ast.walk(expression):
             ast.copy_location(part, call)
         return expression

@@ -76,7 +76,7 @@ def _module(path: Path) -> Iterator[Finding]:
 
 
 def _with_all_files(sources: Sources) -> Sources:
-    """The entry's files, also those that are imported by functions with a literal name."""
+    """The entry's files, also those whose import shows in the plain form only."""
     trees: dict[Path, ast.Module] = {}
     waiting = dict(sources.trees)
     while waiting:

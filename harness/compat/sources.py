@@ -12,6 +12,7 @@ from pathlib import Path
 
 from harness.compat.installed import is_foreign
 from harness.compat.layout import Layout, module_at
+from harness.compat.literal_imports import importers, literal_import
 from harness.errors import UsageError
 
 
@@ -111,16 +112,22 @@ def imports_of(path: Path, tree: ast.Module, layout: Layout) -> Iterator[Import]
     read = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
     exported = path.name == "__init__.py"
     optional = _optional_nodes(tree)
+    known_as = importers(tree)
     for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
+        called = literal_import(node, known_as)
+        statement = called or node
+        if isinstance(statement, ast.Import):
+            for alias in statement.names:
                 bound = alias.asname or alias.name.partition(".")[0]
-                unused = bound not in read and not exported
-                yield Import(path, node.lineno, alias.name, 0, (), node in optional, unused)
-        elif isinstance(node, ast.ImportFrom):
-            names = tuple(alias.name for alias in node.names)
-            unused = path == layout.main and not {alias.asname or alias.name for alias in node.names} & (read | {"*"})
-            yield Import(path, node.lineno, node.module or "", node.level, names, node in optional, unused)
+                unused = called is None and bound not in read and not exported
+                yield Import(path, statement.lineno, alias.name, 0, (), node in optional, unused)
+        elif isinstance(statement, ast.ImportFrom):
+            names = tuple(alias.name for alias in statement.names)
+            bound_names = {alias.asname or alias.name for alias in statement.names}
+            unused = called is None and path == layout.main and not bound_names & (read | {"*"})
+            yield Import(
+                path, statement.lineno, statement.module or "", statement.level, names, node in optional, unused
+            )
 
 
 def _optional_nodes(tree: ast.Module) -> set[ast.AST]:
@@ -130,7 +137,7 @@ def _optional_nodes(tree: ast.Module) -> set[ast.AST]:
         for outer in ast.walk(tree)
         if isinstance(outer, containers) or (isinstance(outer, ast.If) and "TYPE_CHECKING" in ast.unparse(outer.test))
         for inner in ast.walk(outer)
-        if isinstance(inner, ast.Import | ast.ImportFrom)
+        if isinstance(inner, ast.Import | ast.ImportFrom | ast.Call)
     }
 
 

@@ -167,8 +167,31 @@ def test_what_is_missing_or_broken_is_named_before_anything_runs(entry, files, m
         find_entry(str(entry(files)))
 
 
-def test_a_missing_package_found_only_while_running_is_named_too(entry):
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import importlib\nVALUE = importlib.import_module('{}').VALUE",
+        "import importlib as library\nVALUE = library.import_module('{}').VALUE",
+        "from importlib import import_module as load\nVALUE = load('.{}', __package__).VALUE",
+        "import importlib\ndef get():\n    return importlib.import_module('{}')\nVALUE = get().VALUE",
+    ],
+)
+def test_a_file_that_is_imported_by_a_function_with_its_name_is_the_entrys_too(entry, statement):
+    folder = entry({"submission.py": statement.format("optimizers.rule") + "\n", "optimizers/rule.py": "VALUE = 41\n"})
+    before = find_entry(str(folder))
+    assert load(folder).VALUE == 41
+    (folder / "optimizers" / "rule.py").write_text("VALUE = 42\n")
+    assert find_entry(str(folder)).digest != before.digest
+
+
+def test_a_package_that_a_function_imports_by_its_name_is_missed_before_anything_runs(entry):
     folder = entry({"submission.py": "import importlib\nimportlib.import_module('haiku')\n"})
+    with pytest.raises(UsageError, match=r"submission\.py:2: .*haiku.* run: pip install dm-haiku"):
+        find_entry(str(folder))
+
+
+def test_a_missing_package_found_only_while_running_is_named_too(entry):
+    folder = entry({"submission.py": "import importlib\nimportlib.import_module('hai' + 'ku')\n"})
     with pytest.raises(InvalidSubmissionError, match=r"submission\.py:2: needs haiku, .* run: pip install dm-haiku"):
         load(folder)
 
