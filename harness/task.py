@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from harness.checkpoint import CheckpointPlace
 from harness.entry import Entry, InvalidSubmissionError
@@ -89,3 +90,18 @@ def batch_size_of(functions: Any, workload: Workload) -> int:
             raise InvalidSubmissionError(f"get_batch_size({name!r}) returned {size!r}; return a positive integer")
         return size
     return workload.base_settings.batch_size
+
+
+def refuse_batches_beyond_memory(batch_size: int, arrays: Mapping[str, np.ndarray]) -> None:
+    """
+    Raises:
+      InvalidSubmissionError: a batch of so many of the training examples takes more memory than the machine has.
+    """
+    held = sum(getattr(array, "nbytes", 0) for array in arrays.values())  # what is decoded when it is drawn tells none
+    needed = batch_size * held / len(arrays["targets"])
+    available = psutil.virtual_memory().total
+    if needed > available:
+        raise InvalidSubmissionError(
+            f"get_batch_size returned {batch_size:,}: so many of this workload's examples take {needed / 2**30:,.0f} GiB, "
+            f"and this machine has {available / 2**30:,.0f}; return less"
+        )

@@ -33,7 +33,7 @@ from harness.returned import unpacked
 from harness.seeds import derive, key_stream, key_words
 from harness.spec import TrainingCompleteError, Workload
 from harness.speed import compared, measure
-from harness.task import Outcome, TrialTask, batch_size_of
+from harness.task import Outcome, TrialTask, batch_size_of, refuse_batches_beyond_memory
 from harness.tuning import as_namedtuple
 from results.record import CPU, STEPS, WALL, Crossing, StopReason
 
@@ -115,6 +115,7 @@ class TrainingLoop:
         self.types = workload.model_params_types
         self.takes_train_state = False
         self.splits = dict(splits or {"train": workload.examples("train")})
+        refuse_batches_beyond_memory(self.batch_size, self.splits["train"])
         order = derive(seed=self.spec.seed, stream="data")
         self.queue = InputQueue(
             self.splits["train"],

@@ -110,6 +110,7 @@ COMPLETE = {
     "optimizer.step()": "optimizer.step()\n    if global_step == 300: raise spec.TrainingCompleteError('annealed')"
 }
 SIZE = {"raise ValueError(workload_name)": "return 0.5"}
+HUGE = {"raise ValueError(workload_name)": "return 10**9"}
 EMPTY = {"    return next(input_queue)": "    next(input_queue)"}
 MEMORY = {"optimizer.step()": "raise MemoryError('no room')"}
 
@@ -134,10 +135,15 @@ MEMORY = {"optimizer.step()": "raise MemoryError('no room')"}
             StopReason.INVALID_SUBMISSION,
             r"get_batch_size\('mnist_mini'\) returned 0\.5; return a positive integer",
         ),
+        (
+            HUGE,
+            StopReason.INVALID_SUBMISSION,
+            r"get_batch_size returned 1,000,000,000: so many .* take 2,9\d\d GiB, and this machine has \d+; return a",
+        ),
         (EMPTY, StopReason.INVALID_SUBMISSION, "data_selection returned None; return a batch"),
         (COMPLETE, StopReason.TRAINING_COMPLETE, "annealed"),
     ],
-    ids=["crash", "signal", "hang", "hoard", "memory", "nan", "pair", "dict", "size", "empty", "complete"],
+    ids=["crash", "signal", "hang", "hoard", "memory", "nan", "pair", "dict", "size", "huge", "empty", "complete"],
 )
 def test_every_end_has_its_reason_and_the_others_go_on(tmp_path, write_entry, monkeypatch, replace, reason, detail):
     monkeypatch.setattr("harness.spec.Workload._declared_target", lambda self: Target(0.99, 0.99))
