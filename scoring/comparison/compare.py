@@ -262,7 +262,7 @@ class _Context:
             )  # fmt: skip
         return Row(
             draft.workload, draft.first, draft.second, verdict, self._shown(estimate), draft.outcome, p_adjusted,
-            *draft.sizes, *draft.censored, needed, self._note(draft, beyond_use), tuple(map(float, self._kept(draft))),
+            *draft.sizes, *draft.censored, needed, self._note(draft, beyond_use, verdict, estimate), tuple(map(float, self._kept(draft))),
         )  # fmt: skip
 
     def _independent(self, draft: _Draft) -> int:
@@ -291,8 +291,13 @@ class _Context:
         low, high = (None if limit is None else math.exp(limit) for limit in (estimate.low, estimate.high))
         return dataclasses.replace(estimate, value=math.exp(estimate.value), low=low, high=high)
 
-    def _note(self, draft: _Draft, beyond_use: bool) -> str:
+    def _note(self, draft: _Draft, beyond_use: bool, verdict: Verdict, estimate: Estimate) -> str:
         notes = [draft.note, draft.outcome.note]
+        if verdict not in (Verdict.OPEN, Verdict.SAME) and estimate.includes(0.0):
+            notes.append(
+                "the interval of the effect includes no difference although the test finds one: they weigh the runs "
+                "differently, so that the size of the difference is less sure than that there is one"
+            )
         if beyond_use:
             notes.append(
                 f"censored beyond use: {draft.censored[0]:.0%} and {draft.censored[1]:.0%} of the runs missed the "

@@ -52,6 +52,10 @@ class Estimate:
     degenerate: bool = False
     note: str = ""
 
+    def includes(self, value: float) -> bool:
+        """Whether it lies within the interval; False where there is none."""
+        return self.low is not None and self.high is not None and self.low <= value <= self.high
+
 
 def finite(values: ArrayLike, name: str, axes: tuple[str, ...] = ("entry",), at_least: int = 1) -> np.ndarray:
     """The values as floats, with one axis per name.

@@ -50,6 +50,15 @@ def test_a_clear_difference_is_a_verdict_with_its_numbers():
     assert reverse.verdict is Verdict.SLOWER and reverse.effect.value == pytest.approx(1 / row.effect.value)
 
 
+def test_a_difference_that_the_interval_does_not_exclude_is_said_to_be_so():
+    d = [1.71, 1.24, 0.97, 1.3, 0.78, 0.64, 1.01, 2.11, 0.18, 1.23]
+    (row,) = compare(field(sample("a", noisy(0) * np.exp(d)), sample("b", noisy(0)))).rows
+    assert row.verdict is Verdict.SLOWER and row.effect.low < 1 < row.effect.high
+    assert "the interval of the effect includes no difference although the test finds one" in row.note
+    (clear,) = compare(field(sample("a", noisy(0)), sample("b", noisy(1, 2.0)))).rows
+    assert clear.effect.high < 1 and "interval" not in clear.note
+
+
 def test_equal_within_the_margin_is_no_meaningful_difference_and_noise_is_not_enough_data():
     a, b = noisy(0, sd=0.005), noisy(1, sd=0.005)
     (row,) = compare(field(sample("a", a), sample("b", b))).rows
