@@ -39,9 +39,11 @@ class Backend(Protocol):
         model_state: ModelAuxiliaryState,
         mode: ForwardPassMode,
         rng: RandomState,
-        update_batch_norm: bool,
+        update_batch_norm: bool | None,
         dropout_rate: Any,
-    ) -> tuple[Tensor, ModelAuxiliaryState]: ...
+    ) -> tuple[Tensor, ModelAuxiliaryState]:
+        """``update_batch_norm`` is None where training is to use the running statistics."""
+        ...
 
     def output_activation(self, loss_type: LossType, logits: Tensor) -> Tensor: ...
 

@@ -40,6 +40,7 @@ from results.record import StopReason, TrialRecord
 from workloads.cache import root as data_root
 
 POLL_SEC = 0.25
+"""Longest time between two looks at the running trials, but for what is done between them."""
 RESUMED_AFTER = (signal.SIGKILL, signal.SIGTERM)
 """What a scheduler, the system short of memory, or a person sends; other signals are the entry's own doing."""
 DEATHS_WITHOUT_PROGRESS = 3
@@ -110,6 +111,7 @@ def run_trials(
     )
     context = fork_server(threads, frameworks)
     running: list[RunningTrial] = []
+    looked = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="timetrial-logs-") as logs:
         judges = {slot: _judge_of(context, slot, Path(logs) / "judges.log") for slot in slots}
         try:
@@ -119,7 +121,9 @@ def run_trials(
                     slot = slots.pop()
                     running.append(_start(context, task, digest, slot, judges[slot], Path(logs)))
                 wait([item for trial in running for item in _awaited(trial)], POLL_SEC)
+                unseen, looked = time.monotonic() - looked, time.monotonic()
                 for trial in list(running):
+                    _excuse(trial, unseen)
                     receive(trial)
                     _enforce(trial, limits)
                     if not trial.process.is_alive():
@@ -299,6 +303,19 @@ def without_main_module() -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = main_module
+
+
+def _excuse(trial: RunningTrial, unseen_sec: float) -> None:
+    """Leaves out of the accounts of a trial's time what it did not train: while this process was stopped or busy, a
+    trial that had something to tell was waiting; and one that somebody stopped did nothing."""
+    if unseen_sec > 2 * POLL_SEC or _is_stopped(trial.process.pid or 0):
+        trial.accounts.excuse(unseen_sec)
+
+
+def _is_stopped(pid: int) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return psutil.Process(pid).status() == psutil.STATUS_STOPPED
+    return False
 
 
 def _enforce(trial: RunningTrial, limits: Limits) -> None:

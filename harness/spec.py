@@ -387,8 +387,13 @@ class Workload(abc.ABC):
         rng: RandomState,
         update_batch_norm: bool,
         dropout_rate: Any = None,
+        use_running_average_bn: bool | None = None,
     ) -> tuple[Tensor, ModelAuxiliaryState]:
-        """Logits of a batch and the new model state."""
+        """Logits of a batch and the new model state.
+
+        Batch normalisation takes the running statistics in evaluation and, where ``use_running_average_bn``, in training
+        too, which leaves them alone; else the batch's, which the running ones take up where ``update_batch_norm``.
+        """
         return self._bound.apply_model(
             self,
             params,
@@ -396,7 +401,7 @@ class Workload(abc.ABC):
             model_state,
             mode,
             rng,
-            update_batch_norm,
+            None if use_running_average_bn else update_batch_norm,
             dropout_rate,
         )
 

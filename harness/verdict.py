@@ -74,6 +74,11 @@ class Accounts:
         self.cpu[self.phase] = self.cpu.get(self.phase, 0.0) + cpu
         self.phase, self._since = phase, now
 
+    def excuse(self, seconds: float) -> None:
+        """So many of the last wall seconds are nobody's: its parent did not look, or the process was stopped."""
+        wall, cpu = self._since
+        self._since = min(wall + seconds, time.monotonic()), cpu
+
     def stop(self) -> None:
         """The process stands still from here on."""
         self.enter(self.phase)

@@ -82,8 +82,9 @@ class Statistics:
     Made, filled and read within one call of ``apply``, which stays a pure function.
     """
 
-    def __init__(self, model_state: Mapping[str, Any], *, train: bool, update: bool) -> None:
-        self.train = train
+    def __init__(self, model_state: Mapping[str, Any], *, train: bool, update: bool | None) -> None:
+        """``update`` is None where training is to use the running statistics."""
+        self.train = train and update is not None
         self._given = model_state
         self._renewed: dict[str, Any] | None = jax.tree.map(lambda x: x, model_state) if train and update else None
 

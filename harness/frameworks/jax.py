@@ -82,7 +82,7 @@ class JaxBackend:
         model_state: Any,
         mode: ForwardPassMode,
         rng: Any,
-        update_batch_norm: bool,
+        update_batch_norm: bool | None,
         dropout_rate: Any,
     ) -> tuple[jax.Array, Any]:
         return self._model(workload).apply(

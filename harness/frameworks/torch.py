@@ -98,7 +98,7 @@ class TorchBackend:
         model_state: Any,
         mode: ForwardPassMode,
         rng: Any,
-        update_batch_norm: bool,
+        update_batch_norm: bool | None,
         dropout_rate: Any,
     ) -> tuple[torch.Tensor, None]:
         training = mode is ForwardPassMode.TRAIN
@@ -107,7 +107,7 @@ class TorchBackend:
         if not training:
             with torch.no_grad():
                 return params(batch, 0.0), None
-        with contextlib.nullcontext() if update_batch_norm else frozen_statistics(params):
+        with _STATISTICS[update_batch_norm](params):
             return params(batch, workload.dropout_rate if dropout_rate is None else dropout_rate), None
 
     def output_activation(self, loss_type: LossType, logits: torch.Tensor) -> torch.Tensor:
@@ -258,18 +258,35 @@ class TorchBackend:
         return {"torch": torch.__version__}
 
 
-@contextlib.contextmanager
-def frozen_statistics(model: torch.nn.Module) -> Iterator[None]:
+def frozen_statistics(model: torch.nn.Module) -> contextlib.AbstractContextManager[None]:
     """While it lasts, batch normalisation uses a batch's statistics without adding them to the running ones."""
+    return _norms_with(model, "momentum", 0.0)
+
+
+def running_statistics(model: torch.nn.Module) -> contextlib.AbstractContextManager[None]:
+    """While it lasts, batch normalisation uses the running statistics, in training too."""
+    return _norms_with(model, "training", False)
+
+
+@contextlib.contextmanager
+def _norms_with(model: torch.nn.Module, setting: str, value: Any) -> Iterator[None]:
     layers = [m for m in model.modules() if getattr(m, "running_mean", None) is not None and hasattr(m, "momentum")]
-    before = [layer.momentum for layer in layers]
+    before = [getattr(layer, setting) for layer in layers]
     for layer in layers:
-        layer.momentum = 0.0  # type: ignore[assignment]
+        setattr(layer, setting, value)
     try:
         yield
     finally:
-        for layer, momentum in zip(layers, before, strict=True):
-            layer.momentum = momentum
+        for layer, old in zip(layers, before, strict=True):
+            setattr(layer, setting, old)
+
+
+_STATISTICS: Mapping[bool | None, Callable[[torch.nn.Module], contextlib.AbstractContextManager[None]]] = {
+    True: lambda model: contextlib.nullcontext(),
+    False: frozen_statistics,
+    None: running_statistics,
+}
+"""By what ``update_batch_norm`` is."""
 
 
 def _on_host(tensor: torch.Tensor) -> np.ndarray:

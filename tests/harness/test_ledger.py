@@ -3,6 +3,10 @@
 import dataclasses
 import io
 import json
+import os
+import signal
+import threading
+import time
 
 import pytest
 from click.testing import CliRunner
@@ -11,6 +15,7 @@ from rich.console import Console
 from harness.cli import main
 from harness.errors import UsageError
 from harness.lock import locked
+from harness.progress import Progress
 from harness.run import run
 from harness.spec import Target
 from harness.suite import Request
@@ -149,3 +154,32 @@ def test_a_disturbed_trial_of_another_machine_class_is_not_rerun_here(tmp_path, 
         go(request_of(), out, rerun_disturbed=1, one_machine=True)
     assert not list(out.rglob("*.disturbed-*")) and len(list(find_trials(out))) == 2
     assert go(request_of(), out, one_machine=True)[0].ran == 0, "nothing is added, so nothing is refused"
+
+
+def sleeping_once(update, action):
+    """``update``, but for one time when a trial trains."""
+    done = []
+
+    def wrapper(self, running, waiting):
+        if running and running[0].phase == "train" and not done:
+            done.append(True)
+            action(running[0].process.pid)
+        return update(self, running, waiting)
+
+    return wrapper
+
+
+def stop_for_a_while(pid):
+    os.kill(pid, signal.SIGSTOP)
+    threading.Timer(8.0, os.kill, (pid, signal.SIGCONT)).start()
+
+
+@pytest.mark.parametrize("action", [lambda pid: time.sleep(8.0), stop_for_a_while], ids=["command", "trial"])
+def test_who_is_stopped_by_others_has_not_trained_off_the_clock(tmp_path, request_of, monkeypatch, action):
+    """A command that was stopped, or that waits for a slow disk, finds late what a trial told."""
+    monkeypatch.setattr(Progress, "update", sleeping_once(Progress.update, action))
+    summary, _ = go(request_of(studies=1, max_steps=1000), tmp_path / "out")
+    (folder,) = find_trials(tmp_path / "out")
+    record = read_trial(folder)
+    assert record.breaches == () and summary.failed == 0
+    assert record.watched["child_sec"] > 8.0

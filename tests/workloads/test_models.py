@@ -202,17 +202,27 @@ def test_evaluation_reads_the_state_and_only_training_may_renew_it(bound, name, 
             outputs[framework, mode] = np.asarray(logits_alone(logits))
             for key, value in workload._bound.export_statistics(workload, params, after).items():
                 np.testing.assert_array_equal(value, values[key], err_msg=key)
+        with torch.no_grad():
+            logits, after = forward(workload, ForwardPassMode.TRAIN, True, True)(params, batch, state)
+        outputs[framework, "running"] = np.asarray(logits_alone(logits))
+        assert np.abs(outputs[framework, "running"] - outputs[framework, ForwardPassMode.TRAIN]).max() > 1e-3
+        if "time_masks" not in batch:  # which act in training
+            assert_close(outputs[framework, "running"], outputs[framework, ForwardPassMode.EVAL], "running statistics")
+        for key, value in workload._bound.export_statistics(workload, params, after).items():
+            np.testing.assert_array_equal(value, values[key], err_msg=key)
         changed = np.abs(outputs[framework, ForwardPassMode.TRAIN] - outputs[framework, ForwardPassMode.EVAL])
         assert changed.max() > 1e-3
-    for mode in (ForwardPassMode.EVAL, ForwardPassMode.TRAIN):
+    for mode in (ForwardPassMode.EVAL, ForwardPassMode.TRAIN, "running"):
         assert_close(outputs["jax", mode], outputs["torch", mode], str(mode))
 
 
-def forward(workload, mode):
+def forward(workload, mode, update_batch_norm=False, use_running_average_bn=None):
     """Compiled in jax: one by one, its operations take longer to compile than together."""
 
     def run(params, batch, state):
-        return workload.model_fn(params, batch, state, mode, KEY, False, 0.0)
+        return workload.model_fn(
+            params, batch, state, mode, KEY, update_batch_norm, 0.0, use_running_average_bn=use_running_average_bn
+        )
 
     return jax.jit(run) if workload._bound.framework == "jax" else run
 

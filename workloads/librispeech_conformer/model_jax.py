@@ -32,7 +32,7 @@ def apply(
     train: bool,
     rng: jax.Array | None,
     dropout_rate: Any,
-    update_batch_norm: bool,
+    update_batch_norm: bool | None,
 ) -> tuple[tuple[jax.Array, jax.Array], Any]:
     """A batch (see ``speech.batches``) -> logits ``[B, T, classes]`` and their paddings ``[B, T]``."""
     scope, a = Scope(params), Architecture.of(config)

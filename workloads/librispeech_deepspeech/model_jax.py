@@ -23,7 +23,7 @@ def apply(
     train: bool,
     rng: jax.Array | None,
     dropout_rate: Any,
-    update_batch_norm: bool,
+    update_batch_norm: bool | None,
 ) -> tuple[tuple[jax.Array, jax.Array], Any]:
     """A collated batch of B utterances -> logits ``[B, T, classes]`` and paddings ``[B, T]``."""
     scope, a = Scope(params), Architecture.of(config)

@@ -23,7 +23,7 @@ def apply(
     train: bool,
     rng: jax.Array | None,
     dropout_rate: Any,
-    update_batch_norm: bool,
+    update_batch_norm: bool | None,
 ) -> tuple[jax.Array, Any]:
     """Pictures ``[B, side, side, 3] -> [B, classes]`` logits."""
     architecture, scope = Architecture.of(config), Scope(params)

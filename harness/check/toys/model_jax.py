@@ -21,7 +21,7 @@ def apply(
     train: bool,
     rng: jax.Array | None,
     dropout_rate: Any,
-    update_batch_norm: bool,
+    update_batch_norm: bool | None,
 ) -> tuple[Any, Any]:
     """Tokens ``[B, T]``, images ``[B, T, width, 3]`` or a pair of sound ``[B, T * samples]`` and its paddings to
     logits: ``[B, outputs]`` pooled; ``[B, T]`` for one output per token; or a pair of ``[B, T, outputs]`` and its

@@ -127,12 +127,15 @@ class Toy(Workload):
         rng: Any,
         update_batch_norm: bool,
         dropout_rate: Any = None,
+        use_running_average_bn: bool | None = None,
     ) -> tuple[Any, Any]:
         _see_arguments(params, augmented_and_preprocessed_input_batch, mode)
         if self.observer is not None and mode is ForwardPassMode.TRAIN:
             self.observer.trained(self.dropout_rate if dropout_rate is None else dropout_rate)
         batch = augmented_and_preprocessed_input_batch
-        return super().model_fn(params, batch, model_state, mode, rng, update_batch_norm, dropout_rate)
+        return super().model_fn(
+            params, batch, model_state, mode, rng, update_batch_norm, dropout_rate, use_running_average_bn
+        )
 
     def loss_fn(
         self, label_batch: Any, logits_batch: Any, mask_batch: Any = None, label_smoothing: Any = 0.0
