@@ -31,7 +31,9 @@ from harness.cli_options import (
     jobs_option,
     memory_option,
     refuse_without_effect,
+    replace_stale_option,
     rerun_option,
+    retry_failed_option,
     say_plan,
 )
 from harness.cli_scoring import COMMANDS, score_and_report
@@ -176,23 +178,27 @@ def _request_options(command: Any) -> Any:
 
 @main.command("plan")
 @_request_options
+@replace_stale_option
+@retry_failed_option
 @rerun_option
 @as_json_option
-def plan_command(rerun_disturbed: int, as_json: bool, **options: Any) -> None:
+def plan_command(rerun_disturbed: int, as_json: bool, replace_stale: bool, retry_failed: bool, **options: Any) -> None:
     """Say what a run would do: trials done, missing, stale (and why), failed or disturbed, and the price of what it
-    would run.
+    would run; or that it would be refused.
 
     \b
     Examples:
       timetrial plan quick
       timetrial plan standard --out runs/standard --jobs 2 --json
     """
-    from harness.plan import plan_trials
+    from harness.plan import Status, plan_trials
     from harness.plan_view import report_of
 
+    repeats = {Status.STALE: replace_stale, Status.FAILED: retry_failed}
+    repeated = frozenset(status for status, asked in repeats.items() if asked)
     say_plan(
         [
-            report_of(request, plan_trials(request), out, jobs, rerun_disturbed)
+            report_of(request, plan_trials(request), out, jobs, rerun_disturbed, repeated)
             for request, out, jobs in _targets_of(options)
         ],
         as_json,
@@ -204,8 +210,8 @@ _NOT_WITH_CHAOS = ("replace_stale", "retry_failed", "checkpoint_every", "rerun_d
 
 @main.command("run")
 @_request_options
-@click.option("--replace-stale", is_flag=True, help="Rerun trials recorded under other conditions.")
-@click.option("--retry-failed", is_flag=True, help="Rerun trials that crashed, hung, were killed or ran out of memory.")
+@replace_stale_option
+@retry_failed_option
 @click.option("--grace", type=Number(1), default=60.0, show_default=True, metavar="SEC",
               help="How long beyond its budget a trial may be silent before it is ended.")  # fmt: skip
 @memory_option("Per trial. Default: an equal share.")

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli_options import FILE, FOLDER, as_json_option, jobs_option, rerun_option, say_plan, table_console
+from harness.cli_options import (
+    FILE,
+    FOLDER,
+    as_json_option,
+    jobs_option,
+    replace_stale_option,
+    rerun_option,
+    retry_failed_option,
+    say_plan,
+    table_console,
+)
 
 if TYPE_CHECKING:
     from harness.calibrate import Outcome, Search
@@ -40,8 +50,8 @@ EXIT_NOTHING_REACHED, EXIT_TRIALS_FAILED = 3, 4
 @click.option("--out", type=FOLDER, default=Path("runs/calibrate"), show_default=True, help="Results folder; entries "
               "may share it, and then share the reference's runs.")  # fmt: skip
 @click.option("--write", type=FILE, metavar="FILE", help="Write ENTRY with the chosen point as its defaults (YAML).")
-@click.option("--replace-stale", is_flag=True, help="Rerun trials recorded under other conditions.")
-@click.option("--retry-failed", is_flag=True, help="Rerun trials that crashed, hung, were killed or ran out of memory.")
+@replace_stale_option
+@retry_failed_option
 @click.option("--across-machines", is_flag=True,
               help="Go on with another machine class's trials, times scaled by calibration.")  # fmt: skip
 @rerun_option

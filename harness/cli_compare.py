@@ -16,6 +16,7 @@ from harness.cli_options import (
     as_json_option,
     jobs_option,
     refuse_without_effect,
+    replace_stale_option,
     rerun_option,
     table_console,
 )
@@ -53,7 +54,7 @@ def _run_options(command: Any) -> Any:
         click.option("--max-steps", type=click.IntRange(1), help="Fixed budget of steps. Default: the step hint."),
         click.option("--data-dir", type=FOLDER, help="Where data lies or is cached."),
         jobs_option,
-        click.option("--replace-stale", is_flag=True, help="Rerun trials recorded under other conditions."),
+        replace_stale_option,
         click.option("--across-machines", is_flag=True,
                      help="Compare times of two machine classes, scaled by calibration; else an error."),
     ]  # fmt: skip

@@ -61,6 +61,14 @@ def memory_option(help: str, default: float | None = None) -> Any:
     )  # fmt: skip
 
 
+replace_stale_option = click.option(
+    "--replace-stale", is_flag=True, help="Rerun trials recorded under other conditions."
+)
+retry_failed_option = click.option(
+    "--retry-failed", is_flag=True, help="Rerun trials that crashed, hung, were killed or ran out of memory."
+)
+
+
 def _of_this_machine(context: click.Context, parameter: click.Parameter, gib: float | None) -> float | None:
     """A limit beyond the machine's memory would never be met: the system would end a process of its own choice."""
     if gib is not None and _was_given(context, parameter.name):

@@ -34,8 +34,17 @@ def describe_failure(error: BaseException, task: TrialTask) -> dict[str, Any]:
         reason = StopReason.CRASHED
     detail = f"{type(error).__name__}: {text}" if text else type(error).__name__
     if reason is StopReason.CRASHED:
-        detail += place_in(task.entry.path, error) + _missing_hyperparameters(error, task)
+        detail += place_in(task.entry.path, error) + _missing_hyperparameters(error, task) + _confined(error, task)
     return {"stop_reason": reason, "stop_detail": detail, "traceback": "\n".join(lines[-TRACEBACK_LINES:])}
+
+
+def _confined(error: BaseException, task: TrialTask) -> str:
+    if not isinstance(error, PermissionError) or task.folder is None:
+        return ""
+    return (
+        "; a trial may write into its own temporary folder and nowhere else, and has no network, shared memory or "
+        "processes of its own (docs/harness.md, isolation)"
+    )
 
 
 def _missing_hyperparameters(error: BaseException, task: TrialTask) -> str:

@@ -51,6 +51,7 @@ PRELOAD: Mapping[str, tuple[str, ...]] = {
 }
 """What the fork server imports before it forks; torch's optimizers import ``torch._dynamo`` when first made."""
 PRELOAD_LAST = "harness.all_workloads"
+_TEMPORARY = "timetrial-logs-"
 DATA_DIR_VARIABLE = "TIMETRIAL_DATA_DIR"
 _DISTRIBUTED_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
@@ -112,7 +113,8 @@ def run_trials(
     context = fork_server(threads, frameworks)
     running: list[RunningTrial] = []
     looked = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="timetrial-logs-") as logs:
+    remove_folders_of_the_dead()
+    with tempfile.TemporaryDirectory(prefix=f"{_TEMPORARY}{os.getpid()}-") as logs:
         judges = {slot: _judge_of(context, slot, Path(logs) / "judges.log") for slot in slots}
         try:
             while waiting or running:
@@ -152,6 +154,14 @@ def run_trials(
                 judging.kill()
             for trial in running:
                 trial.process.join()
+
+
+def remove_folders_of_the_dead() -> None:
+    """Removes the temporary folders of commands that were killed; those of commands that run stay."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_TEMPORARY}*-*"):
+        owner = folder.name.removeprefix(_TEMPORARY).partition("-")[0]
+        if owner.isdecimal() and not psutil.pid_exists(int(owner)):
+            shutil.rmtree(folder, ignore_errors=True)  # another user's stays
 
 
 def most_jobs(threads: int, frameworks: Iterable[Framework | None]) -> int:

@@ -264,6 +264,22 @@ def _brief(value: Any) -> str:
     return f"{text[:12]}..." if isinstance(value, str) and len(text) > 40 else text
 
 
+def folder_facts(request: Request) -> dict[str, Any]:
+    """What every run into one results folder must share."""
+    return {name: getattr(request, name) for name in ("ruleset", "track", "scale", "seed", "threads")}
+
+
+def made_for_another(recorded: Mapping[str, Any], request: Request, path: Path) -> str:
+    """Why a folder whose run file says ``recorded`` is not for a request; empty where it is."""
+    for name, value in {**folder_facts(request), "timetrial": __version__}.items():
+        if recorded.get(name) != value:
+            return (
+                f"{path}: {name}: this folder was made with {name} {recorded.get(name)!r}, this run has {value!r}; "
+                f"choose another --out, or use the recorded {name}"
+            )
+    return ""
+
+
 @dataclasses.dataclass(frozen=True)
 class Price:
     """What unrecorded trials cost: expected from recorded ones where there are any, at most by the budgets.

@@ -29,6 +29,8 @@ from harness.plan import (
     PlannedStatus,
     PlannedTrial,
     Status,
+    folder_facts,
+    made_for_another,
     other_records,
     plan_status,
     plan_trials,
@@ -51,9 +53,6 @@ from results.store import (
     write_json_atomically,
     write_trial,
 )
-
-_FIXED = ("ruleset", "track", "scale", "seed", "threads")
-"""Facts about a results folder which every run into it must share."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -308,18 +307,13 @@ def open_folder(out: Path, request: Request, console: Console) -> None:
       StoreError: it cannot be written.
     """
     path = out / RUN_FILE
-    facts = {name: getattr(request, name) for name in _FIXED}
     recorded = _recorded_facts(path, console)
     remove_leftovers(out)
     if recorded is None:
-        write_json_atomically(path, {**facts, **_provenance()})
+        write_json_atomically(path, {**folder_facts(request), **_provenance()})
         return
-    for name, value in {**facts, "timetrial": __version__}.items():
-        if recorded.get(name) != value:
-            raise UsageError(
-                f"{path}: {name}: this folder was made with {name} {recorded.get(name)!r}, this run has {value!r}; "
-                f"choose another --out, or use the recorded {name}"
-            )
+    if difference := made_for_another(recorded, request, path):
+        raise UsageError(difference)
     write_json_atomically(path, recorded)  # finds a read-only or full disk before any training
 
 

@@ -391,7 +391,7 @@ class Workload(abc.ABC):
     ) -> tuple[Tensor, ModelAuxiliaryState]:
         """Logits of a batch and the new model state.
 
-        Batch normalisation takes the running statistics in evaluation and, where ``use_running_average_bn``, in training
+        Batch normalisation takes the running statistics in evaluation and, with ``use_running_average_bn``, in training
         too, which leaves them alone; else the batch's, which the running ones take up where ``update_batch_norm``.
         """
         return self._bound.apply_model(

@@ -102,6 +102,6 @@ def refuse_batches_beyond_memory(batch_size: int, arrays: Mapping[str, np.ndarra
     available = psutil.virtual_memory().total
     if needed > available:
         raise InvalidSubmissionError(
-            f"get_batch_size returned {batch_size:,}: so many of this workload's examples take {needed / 2**30:,.0f} GiB, "
-            f"and this machine has {available / 2**30:,.0f}; return less"
+            f"get_batch_size returned {batch_size:,}: so many of this workload's examples take "
+            f"{needed / 2**30:,.0f} GiB, and this machine has {available / 2**30:,.0f}; return less"
         )

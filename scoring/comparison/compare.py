@@ -262,7 +262,8 @@ class _Context:
             )  # fmt: skip
         return Row(
             draft.workload, draft.first, draft.second, verdict, self._shown(estimate), draft.outcome, p_adjusted,
-            *draft.sizes, *draft.censored, needed, self._note(draft, beyond_use, verdict, estimate), tuple(map(float, self._kept(draft))),
+            *draft.sizes, *draft.censored, needed, self._note(draft, beyond_use, verdict, estimate),
+            tuple(map(float, self._kept(draft))),
         )  # fmt: skip
 
     def _independent(self, draft: _Draft) -> int:

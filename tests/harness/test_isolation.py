@@ -14,6 +14,7 @@ from rich.console import Console
 
 from harness.entry_imports import module_of
 from harness.isolation import Places, clean_environment, places_of
+from harness.launch import remove_folders_of_the_dead
 from harness.run import run
 from harness.sandbox import _ARCHITECTURES, landlock_version
 from harness.spec import Target
@@ -168,3 +169,14 @@ def test_each_trial_has_an_empty_folder_and_leaves_nothing(tmp_path, write_entry
 def test_a_file_is_a_module_of_timetrials_only_within_its_rooms(path, module):
     folders = [Path("/t", name) for name in ("harness", "results", "submissions", "workloads")]
     assert module_of(Path(path), folders) == module
+
+
+def test_temporary_folders_of_killed_commands_go_and_those_of_running_ones_stay(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    names = [f"timetrial-logs-{dead.pid}-x", f"timetrial-logs-{os.getpid()}-x", "timetrial-logs-old", "another"]
+    for name in names:
+        (tmp_path / name / "inner").mkdir(parents=True)
+    remove_folders_of_the_dead()
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names[1:])

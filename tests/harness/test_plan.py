@@ -3,6 +3,7 @@ import re
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from harness.errors import UsageError
 from harness.launch import DEFAULT_LIMITS, most_jobs, trial_slots
@@ -11,6 +12,7 @@ from harness.plan import Status, other_records, plan_status, plan_trials, price
 from harness.plan_view import plan_text, report_of
 from harness.progress import trial_line
 from harness.resampling import parse_plan
+from harness.run import open_folder
 from harness.spec import BASE, Target
 from harness.suite import Request, Suite, load_suite, requests_of, suite_names, workloads_of
 from harness.workloads import make_workload, split_name, workload_class, workload_names
@@ -135,8 +137,32 @@ def test_a_damaged_record_is_named_and_priced(tmp_path):
 def test_a_damaged_run_file_is_named(tmp_path):
     (tmp_path / "run.json").write_text('{"seed": ')
     assert "run.json: not JSON" in plan_text(report_of(REQUEST, plan_trials(REQUEST), tmp_path, 1, 0))
-    (tmp_path / "run.json").write_text("{}")
+    open_folder(tmp_path, REQUEST, Console(quiet=True))
     assert "run.json" not in plan_text(report_of(REQUEST, plan_trials(REQUEST), tmp_path, 1, 0))
+
+
+@pytest.mark.parametrize("change", [{"seed": 7}, {"ruleset": "external", "trials": 2}])
+def test_a_folder_that_a_run_would_refuse_is_not_priced(tmp_path, change):
+    open_folder(tmp_path, REQUEST, Console(quiet=True))
+    other = dataclasses.replace(REQUEST, **change)
+    with pytest.raises(UsageError) as refused:
+        open_folder(tmp_path, other, Console(quiet=True))
+    text = plan_text(report_of(other, plan_trials(other), tmp_path, 1, 0))
+    assert f"a run would be refused: {refused.value}" in text and "to run" not in text
+
+
+def test_stale_trials_are_priced_where_they_would_be_replaced(tmp_path):
+    before = plan_trials(dataclasses.replace(REQUEST, max_steps=5))
+    for trial in before[:2]:
+        write_trial(tmp_path, record_of(trial), [])
+    planned = plan_trials(REQUEST)
+    kept = report_of(REQUEST, planned, tmp_path, 1, 0)
+    replaced = report_of(REQUEST, planned, tmp_path, 1, 0, frozenset({Status.STALE}))
+    assert kept["counts"]["stale"] == 2 and kept["needs_replace_stale"] and not replaced["needs_replace_stale"]
+    per_trial = kept["at_most_sec"] / (len(planned) - 2)
+    assert replaced["at_most_sec"] > kept["at_most_sec"] + per_trial / 2
+    assert "a run would be refused without --replace-stale" in plan_text(kept)
+    assert "--replace-stale" not in plan_text(replaced)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from rich.console import Console
 from harness.errors import UsageError
 from harness.launch import Limits
 from harness.run import run
+from harness.sandbox import landlock_version
 from harness.spec import Target
 from harness.suite import Request
 from harness.worker import redirect_output
@@ -138,7 +139,7 @@ MEMORY = {"optimizer.step()": "raise MemoryError('no room')"}
         (
             HUGE,
             StopReason.INVALID_SUBMISSION,
-            r"get_batch_size returned 1,000,000,000: so many .* take 2,9\d\d GiB, and this machine has \d+; return a",
+            r"get_batch_size returned 1,000,000,000: so many .* take 2,9\d\d GiB, and this machine has \d+; return less",
         ),
         (EMPTY, StopReason.INVALID_SUBMISSION, "data_selection returned None; return a batch"),
         (COMPLETE, StopReason.TRAINING_COMPLETE, "annealed"),
@@ -170,6 +171,16 @@ def test_an_error_in_a_compiled_function_is_told_as_such(tmp_path, write_entry):
     record, _ = only_record(tmp_path / "out")
     assert record.stop_reason is StopReason.CRASHED, record.breaches
     assert re.fullmatch(r"KeyError: 'labels' \(submission\.py:\d+, in loss_of\)", record.stop_detail)
+
+
+@pytest.mark.skipif(landlock_version() == 0, reason="this kernel cannot confine files")
+def test_an_entry_that_wants_workers_is_told_why_it_has_none(tmp_path, write_entry):
+    pool = {"optimizer.step()": "import multiprocessing; multiprocessing.Pool(1)"}
+    go(tmp_path / "out", write_entry("bad", replace=pool), max_steps=5)
+    record, _ = only_record(tmp_path / "out")
+    told = "; ".join([record.stop_detail, *record.breaches])
+    assert record.stop_reason.failed and "submission.py:" in told
+    assert "no network, shared memory or processes of its own" in told
 
 
 def test_an_entry_that_asks_for_what_nobody_tuned_is_told_how_to_get_it(tmp_path, write_entry):
