@@ -41,9 +41,10 @@ def short_steps(monkeypatch):
 
 
 def random_line(random):
-    """Label, counts and codes, with None where something is missing."""
+    """Label, counts and codes, with None where something is missing; not the last code, see :func:`raw`."""
     counts = [None if random.rand() < 0.2 else int(random.randint(-2, 3_000_000)) for _ in range(13)]
-    codes = [None if random.rand() < 0.1 else int(random.randint(0, 2**32, dtype=np.uint64)) for _ in range(26)]
+    codes = [None if random.rand() < 0.1 else int(random.randint(0, 2**32, dtype=np.uint64)) for _ in range(25)]
+    codes.append(int(random.randint(0, 2**32, dtype=np.uint64)))
     return int(random.randint(2)), counts, codes
 
 
@@ -63,7 +64,7 @@ def rows():
 
 @pytest.fixture
 def raw(tmp_path, rows):
-    """Shards as they come; half of them do not end their last line."""
+    """Shards as they come; half of them do not end their last line, which then has to have its last code."""
     folder = tmp_path / "criteo1tb"
     folder.mkdir()
     for (day, number), lines in rows.items():
@@ -228,27 +229,81 @@ def test_a_shard_cut_short_is_told_with_its_line_when_it_is_indexed(raw, cut, li
         reader.prepare(raw)
 
 
+@pytest.mark.parametrize("cut", [1, 5, 8])
+def test_a_shard_that_broke_off_within_its_last_code_is_told_when_it_is_indexed(raw, rows, cut):
+    path = raw / "day_2_00"
+    label, counts, codes = rows[(2, 0)][-1]
+    path.write_text(text_of([*rows[(2, 0)][:-1], (label, counts, [*codes[:-1], 0xABCDEF01])], "")[:-cut])
+    what = f"field 40 is '{'abcdef01'[:-cut]}', not 8 hexadecimal digits" if cut < 8 else "ends behind a tab"
+    with pytest.raises(DataError, match=f"day_2_00:22: {what}; unpack"):
+        reader.prepare(raw)
+    assert {problem.file: problem.what for problem in reader.check(raw)}[path] == "is not indexed yet"
+
+
+def test_a_newline_ends_a_last_line_whatever_it_misses(raw, rows):
+    label, counts, codes = rows[(2, 0)][-1]
+    (raw / "day_2_00").write_text(text_of([*rows[(2, 0)][:-1], (label, counts, [*codes[:-1], None])]))
+    reader.prepare(raw)
+    assert reader.check(raw) == []
+
+
+def test_lines_may_end_with_a_carriage_return_too(raw, rows):
+    text = text_of(rows[(0, 0)]).replace("\n", "\r\n")
+    (raw / "day_0_00").write_bytes(text.encode())
+    reader.prepare(raw)
+    inputs = reader.load_split(raw, "train", SETTINGS)["inputs"][np.arange(len(rows[(0, 0)]))]
+    np.testing.assert_allclose(inputs, [expected_inputs(row) for row in rows[(0, 0)]], rtol=1e-6)
+
+
+def with_field(path, line, field, content):
+    """Puts ``content`` in the place of one field of a shard; both count from 0."""
+    text = [row.split("\t") for row in path.read_text().split("\n")]
+    text[line][field] = content
+    path.write_text("\n".join("\t".join(fields) for fields in text))
+
+
+@pytest.mark.parametrize("piece", [1 << 20, 100])
+@pytest.mark.parametrize("line", [2, 17, 23])
+@pytest.mark.parametrize(
+    ("field", "content", "message"),
+    [
+        (0, "x", "field 1 is 'x', no label 0 or 1"),
+        (3, "1.5", "field 4 is '1.5', no integer"),
+        (13, "xx", "field 14 is 'xx', no integer"),
+        (5, "\0\0", r"field 6 is '.x00.x00', no integer"),
+        (14, "0badc0dg", "field 15 is '0badc0dg', not 8 hexadecimal digits"),
+        (39, "é", "field 40 is '.*', not 8 hexadecimal digits"),
+    ],
+)
+def test_what_is_in_no_label_count_or_code_is_told_when_it_is_indexed(
+    raw, monkeypatch, piece, line, field, content, message
+):
+    monkeypatch.setattr(reader, "_PIECE", piece)
+    with_field(raw / "day_4_00", line, field, content)
+    with pytest.raises(DataError, match=f"day_4_00:{line + 1}: {message}; unpack"):
+        reader.prepare(raw)
+
+
 @pytest.mark.parametrize(
     ("field", "content", "message"),
     [
         (0, "2", "field 1 is '2', no label 0 or 1"),
         (0, "", "field 1 is '', no label"),
-        (3, "1.5", "field 4 is '1.5', no integer"),
-        (13, "x", "field 14 is 'x', no integer"),
-        (14, "0badc0dg", "field 15 is '0badc0dg', not 8 hexadecimal digits"),
+        (3, "1-5", "field 4 is '1-5', no integer"),
+        (13, "ab", "field 14 is 'ab', no integer"),
+        (14, "0badc0d-", "field 15 is '0badc0d-', not 8 hexadecimal digits"),
         (39, "abc", "field 40 is 'abc', not 8 hexadecimal digits"),
     ],
 )
-def test_a_malformed_line_is_told_with_its_number_when_it_is_read(raw, rows, field, content, message):
-    path = raw / "day_4_00"
-    text = [line.split("\t") for line in path.read_text().split("\n")]
-    text[17][field] = content
-    path.write_text("\n".join("\t".join(fields) for fields in text))
+def test_a_line_malformed_in_its_order_alone_is_told_with_its_number_when_it_is_read(
+    raw, rows, field, content, message
+):
+    with_field(raw / "day_4_00", 12, field, content)
     reader.prepare(raw)
     inputs = reader.load_split(raw, "train", SETTINGS)["inputs"]
     before = sum(n for (day, _), n in SHARDS.items() if day < 4)
-    inputs[np.arange(before, before + 17)]
-    with pytest.raises(DataError, match=f"day_4_00:18: {message}"):
+    inputs[np.arange(before, before + 12)]
+    with pytest.raises(DataError, match=f"day_4_00:13: {message}"):
         inputs[np.arange(before, before + 24)]
 
 

@@ -16,6 +16,7 @@ COLUMNS = 1 + DENSE + CATEGORIES
 REMEDY = "unpack this day again and cut it into shards again"
 _DIGITS = 8
 _MISSING_COUNT = -1
+_CHARACTERS = b"0123456789abcdefABCDEF-\t\r\n"
 _NIBBLES = np.full(256, 255, np.uint8)
 for _digit in range(16):
     _NIBBLES[[ord(f"{_digit:x}"), ord(f"{_digit:X}")]] = _digit
@@ -61,6 +62,11 @@ def parse(text: bytes, vocabulary: int, path: Path, first_line: int) -> np.ndarr
     return parsed
 
 
+def is_foreign(text: bytes) -> bool:
+    """Whether a byte occurs that no label, count or code has; a third of the time of a table looked up by numpy."""
+    return bool(text.translate(None, _CHARACTERS))
+
+
 def _codes(column: Any) -> np.ndarray:
     """uint32 ``[n]`` of a column of eight bytes each.
 
@@ -76,12 +82,14 @@ def _codes(column: Any) -> np.ndarray:
 
 def _first_malformed(text: bytes, path: Path, first_line: int) -> Problem:
     for line, content in enumerate(text.removesuffix(b"\n").split(b"\n"), first_line):
-        if what := _fault(content.split(b"\t")):
+        if what := fault(content):
             return Problem(path, what, REMEDY, line)
     return Problem(path, "cannot be parsed", REMEDY, first_line)
 
 
-def _fault(fields: list[bytes]) -> str:
+def fault(line: bytes) -> str:
+    """What is wrong with a line without its end; empty where nothing is."""
+    fields = line.split(b"\t")
     if len(fields) != COLUMNS:
         return f"has {len(fields)} fields instead of {COLUMNS}"
     if fields[0] not in (b"0", b"1"):
