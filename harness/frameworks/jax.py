@@ -106,7 +106,7 @@ class JaxBackend:
         weights = _label_counts(labels) if loss_type is LossType.CTC_LOSS else None
         if mask is not None:
             mask = jnp.broadcast_to(mask.reshape(mask.shape + (1,) * (per_example.ndim - mask.ndim)), per_example.shape)
-            per_example = per_example * mask
+            per_example = jnp.where(mask == 0, 0, per_example) * mask  # infinity times 0 would be NaN
             weights = mask if weights is None else mask * weights
         n_valid = jnp.asarray(float(per_example.size)) if weights is None else weights.astype(jnp.float32).sum()
         return {"summed": per_example.sum(), "n_valid_examples": n_valid, "per_example": per_example}

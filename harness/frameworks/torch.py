@@ -121,11 +121,13 @@ class TorchBackend:
         mask: torch.Tensor | None,
         label_smoothing: Any,
     ) -> dict[str, torch.Tensor]:
+        if mask is not None and loss_type is LossType.CTC_LOSS:
+            labels = _labels_that_count(labels, mask)
         per_example = _LOSSES[loss_type](labels, logits, label_smoothing)
         weights = _label_counts(labels).to(per_example) if loss_type is LossType.CTC_LOSS else None
         if mask is not None:
             mask = mask.reshape(mask.shape + (1,) * (per_example.ndim - mask.ndim)).expand_as(per_example)
-            per_example = per_example * mask
+            per_example = per_example.masked_fill(mask == 0, 0) * mask  # infinity times 0 would be NaN
             weights = mask if weights is None else mask * weights
         if weights is None:
             n_valid = per_example.new_full((), per_example.numel(), dtype=torch.float32)
@@ -339,6 +341,13 @@ def _mean_absolute_error(labels: torch.Tensor, logits: torch.Tensor, label_smoot
 
 def _label_counts(labels: Any) -> torch.Tensor:
     return ctc.lengths(ctc.paired_labels(labels)[1])
+
+
+def _labels_that_count(labels: Any, mask: torch.Tensor) -> Any:
+    """Labels and paddings, all padding in rows of weight 0, which then have an alignment: without one a row's gradient
+    would be NaN, whatever it is multiplied by."""
+    targets, paddings = ctc.paired_labels(labels)
+    return targets, paddings.masked_fill(mask.reshape(-1, 1) == 0, 1)
 
 
 def _ctc(labels: Any, logits: Any, label_smoothing: Any) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 import itertools
 
+import jax
 import numpy as np
 import pytest
 from scipy.special import log_softmax, logsumexp
@@ -68,3 +69,58 @@ def test_without_paddings_all_frames_count_and_the_frameworks_agree(example):
         found[framework] = np.asarray(loss["per_example"])
     np.testing.assert_allclose(found["torch"], found["jax"], rtol=1e-4)
     assert found["torch"][0] == pytest.approx(by_enumeration(example["logits"][0], FRAMES, (1, 2, 1)), rel=1e-4)
+
+
+def with_gradient(framework, backend, example, mask):
+    """The summed loss and its gradient by the logits, on the host."""
+    placed = backend.to_framework(example)
+    labels = (placed["targets"], placed["target_paddings"])
+
+    def summed(logits):
+        weights = backend.to_framework({"mask": mask})["mask"]
+        return backend.loss(LossType.CTC_LOSS, labels, (logits, placed["logit_paddings"]), weights, 0.0)["summed"]
+
+    if framework == "jax":
+        value, gradient = jax.value_and_grad(summed)(placed["logits"])
+        return float(value), np.asarray(gradient)
+    value = summed(placed["logits"].requires_grad_())
+    value.backward()
+    return value.item(), placed["logits"].grad.cpu().numpy()
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize("frames", [0, 1, 2])
+def test_a_row_of_weight_0_counts_nothing_even_without_an_alignment(framework, frames, example):
+    """Row 0 has three labels, too many for its frames."""
+    backend, mask = load(framework), np.array([0, 1, 1, 1, 0.5], np.float32)
+    expected = with_gradient(framework, backend, example, mask)
+    paddings = example["logit_paddings"].copy()
+    paddings[0] = np.arange(FRAMES) >= frames
+    value, gradient = with_gradient(framework, backend, {**example, "logit_paddings": paddings}, mask)
+    assert value == expected[0] and np.isfinite(value)
+    np.testing.assert_array_equal(gradient, expected[1])
+    assert (gradient[0] == 0).all()
+
+
+def test_a_row_that_counts_is_still_infinite_in_torch_where_no_alignment_fits(example):
+    paddings = example["logit_paddings"].copy()
+    paddings[0] = np.arange(FRAMES) >= 1
+    broken = {**example, "logit_paddings": paddings}
+    assert with_gradient("torch", load("torch"), broken, np.ones(BATCH, np.float32))[0] == np.inf
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize("loss_type", [LossType.MEAN_SQUARED_ERROR, LossType.SIGMOID_CROSS_ENTROPY])
+def test_infinite_losses_of_weight_0_count_nothing(framework, loss_type):
+    backend = load(framework)
+    placed = backend.to_framework(
+        {
+            "targets": np.array([[1], [0], [1]], np.float32),
+            "logits": np.array([[0.5], [np.inf], [-2]], np.float32),
+            "weights": np.array([1, 0, 1], np.float32),
+        }
+    )
+    found = backend.loss(loss_type, placed["targets"], placed["logits"], placed["weights"], 0.0)
+    finite = backend.loss(loss_type, placed["targets"][::2], placed["logits"][::2], None, 0.0)
+    assert float(found["summed"]) == float(finite["summed"])
+    assert float(np.asarray(found["per_example"]).ravel()[1]) == 0
