@@ -28,12 +28,12 @@ OUTPUT_LAYER = {
     "wmt": "Embed_0",
 }
 FLOAT32_TOLERANCE = 1e-4
-LOOSE = {
-    ("imagenet_resnet", "large_bn_init"): 1e-1,
-    **{("fastmri", variant): 3e-3 for variant in (BASE, "model_size", "tanh", "layernorm")},
-}
-"""Branches of scale 8 magnify the rounding of gradients; in fastmri signs of errors near zero decide about a pixel's
-share. In double precision they agree to 1e-9 like all others."""
+KINKED = (BASE, "model_size", "layernorm")
+"""Variants of fastmri with leaky ReLUs."""
+LOOSE = {("fastmri", variant): 3e-3 for variant in KINKED}
+"""One or two of its millions of units lie within rounding of zero, where the leaky ReLU's slope jumps from .2 to 1, and
+get the one slope in torch and the other in jax. Told to take jax's, torch agrees to 1e-5. The L1 loss has no part in
+it: no pixel's error is that near zero. In double precision they agree to 1e-9 like all others."""
 WELL_COMPILED = {"xla_backend_optimization_level": 3}
 """Without it (``tests/conftest.py``), rounding is somewhat worse."""
 ROUNDED_WITHOUT = ("wmt",)
@@ -161,11 +161,29 @@ def test_logits_loss_and_gradients_agree(bound, name, variant, weights, small_ba
     jax_logits, jax_loss, jax_gradients, _ = jax_results(bound(name, variant, "jax"), weights, batch)
     assert_close(jax_logits, torch_logits, "logits")
     assert jax_loss == pytest.approx(torch_loss, rel=1e-5)
-    assert list(jax_gradients) == list(torch_gradients)
+    assert_gradients_agree(jax_gradients, torch_gradients, LOOSE.get((name, variant), FLOAT32_TOLERANCE))
+
+
+def assert_gradients_agree(found, expected, tolerance):
+    assert list(found) == list(expected)
     # A scalar's gradient is a sum over all positions that nearly cancels: its rounding is that of the summands.
-    floor = 0.02 * max(np.abs(gradient).max() for gradient in torch_gradients.values())
-    for key, expected in torch_gradients.items():
-        assert_close(jax_gradients[key], expected, key, floor, LOOSE.get((name, variant), FLOAT32_TOLERANCE))
+    floor = 0.02 * max(np.abs(gradient).max() for gradient in expected.values())
+    for key, gradient in expected.items():
+        assert_close(found[key], gradient, key, floor, tolerance)
+
+
+@pytest.mark.parametrize("kind", KINKED)
+def test_gradients_of_fastmri_agree_like_all_others_where_its_activation_has_no_kink(bound, small_batch, kind):
+    def smooth(framework):
+        workload = bound("fastmri", kind, framework)
+        workload.model_config = {**workload.model_config, "activation": "silu"}
+        return workload
+
+    start = smooth("torch").export_parameters(smooth("torch").init_model_fn(KEY)[0])
+    batch = small_batch(smooth("torch"))
+    for weights in (start, moved(start)):
+        expected, found = torch_results(smooth("torch"), weights, batch), jax_results(smooth("jax"), weights, batch)
+        assert_gradients_agree(found[2], expected[2], FLOAT32_TOLERANCE)
 
 
 def test_in_double_precision_they_agree_to_1e_9(bound, name, variant, small_batch):
