@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from harness.check.findings import Hit, source_rule
 from harness.check.names import Names, bindings, called, parts, returned
+from harness.check.numbers import number_of, numbers_in
 from harness.check.source import Source, words
 from harness.check.texts import ASKS, texts_of_the_layers, texts_of_the_model
 
@@ -189,9 +190,11 @@ class Sizes:
         elif len(ops) > 1 and self.is_size(sides[1]):
             yield from self._of_ends([sides[0], sides[2]])
         match sides:  # abs(size - 6000) < 1
-            case [ast.Call(func=ast.Name(id="abs"), args=[difference]), ast.Constant(value=int() | float() as width)]:
-                found = list(self._of_difference(difference))
-                yield from (number for number in found if isinstance(number, int | float) and width <= _NARROW * number)
+            case [ast.Call(func=ast.Name(id="abs"), args=[difference]), bound]:
+                width = number_of(bound)
+                for number in self._of_difference(difference):
+                    if width is not None and isinstance(number, int | float) and width <= _NARROW * number:
+                        yield number
 
     def _of_difference(self, expression: ast.expr) -> Iterator[object]:
         match expression:
@@ -211,10 +214,15 @@ class Sizes:
             yield from self._of_ends(ends)
 
     def _of_ends(self, sides: list[ast.expr]) -> Iterator[object]:
-        """The ends of a range, where it is narrow."""
-        ends = [n for side in sides for n in _numbers([side]) if n >= _SMALLEST_TELLTALE]
+        """The ends of a range, where it is narrow. A bound is one end, in however many factors it is written."""
+        ends = [end for side in sides if (end := self._bound(side)) is not None and end >= _SMALLEST_TELLTALE]
         if len(ends) == 2 and abs(ends[0] - ends[1]) <= _NARROW * max(ends):
             yield from ends
+
+    def _bound(self, side: ast.expr) -> float | None:
+        """The number that a bound is; None where that is not known, as for ``64 * rank``."""
+        values = self.source.constant_values(side)[1:] if isinstance(side, ast.Name) else [side]
+        return number_of(values[0]) if len(values) == 1 else None
 
     def _among(self, sides: Iterable[ast.expr]) -> Iterator[object]:
         """Constants among expressions of which one is a size."""
@@ -223,7 +231,7 @@ class Sizes:
             return
         real = any(isinstance(n, ast.Attribute) and n.attr in _REALS for side in sides for n in ast.walk(side))
         real = real or any(isinstance(n, ast.Constant) and n.value in _REALS for side in sides for n in ast.walk(side))
-        for number in _numbers(value for side in sides for value in self._constant(side)):
+        for number in numbers_in(value for side in sides for value in self._constant(side)):
             if number >= _SMALLEST_TELLTALE or (real and number not in (0, 1)):
                 yield number
 
@@ -249,15 +257,6 @@ def _ends_of_range(side: ast.expr) -> list[ast.expr]:
         ):
             return [first] if 0 < b - a <= _NARROW * b else [side]
     return [side]
-
-
-def _numbers(expressions: Iterable[ast.expr]) -> Iterator[float]:
-    """Numbers in expressions, also in the texts of shapes."""
-    for constant in (n.value for e in expressions for n in ast.walk(e) if isinstance(n, ast.Constant)):
-        if isinstance(constant, str):
-            yield from map(int, re.findall(r"\d+", constant))
-        elif isinstance(constant, int | float) and not isinstance(constant, bool):
-            yield constant
 
 
 # ---- names of layers ----

@@ -69,6 +69,13 @@ len(leaves) == 161  # !
 math.isclose(workload.step_hint, 6000)  # !
 5999 < workload.step_hint < 6001  # !
 101000 < total < 102000  # !
+total > 101769 and total < 101771  # !
+LEAST = 101769
+LEAST < total < 101771  # !
+total > int(101769) and p.ndim == 2 and total < 1018 * 100  # !
+total == 784 * 128  # !
+total == 7 * 7 * 7  # !
+abs(total - 1000 * 100) < 2 * 5  # !
 workload.validation_target_value == 0.977  # !
 round(getattr(workload, "train_mean", 0.0), 4) == 0.1307  # !
 "layer4.2.conv3.weight" in dict(current_param_container.named_parameters())  # !
@@ -113,6 +120,15 @@ workload.step_hint == 0
 type(current_param_container).__name__ == "DistributedDataParallel"
 "layer4" in text
 math.isclose(loss, 16.0)
+if lr > 0 and p.numel() > 64 * 64:
+    pass
+p.ndim == 2 and p.shape[0] <= 4096 and p.numel() > 64 * 64
+p.shape[0] > 32 and p.numel() < 128 * 128 and p.numel() >= 1 << 4
+0 < p.numel() < 1024 * 1023
+lr > 0 and 2**12 <= p.numel() <= 2**24
+p.numel() > 64 * 64 and p.numel() < 64 * 64 * 64
+lr > 0 and p.numel() > 1024 + 1024 and p.shape[0] < 8192 // 2
+p.numel() > 1000 and p.numel() < 1000 * scale
 """
 
 NAMES = """
