@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from harness.check.findings import Hit, source_rule
 from harness.check.names import Names, bindings, called, parts, returned
@@ -31,12 +31,16 @@ _COUNTED = words("""
 _CONTAINERS = frozenset({"current_param_container", "model_params", "params"})
 _NAMED = words("named_parameters named_modules named_children state_dict keys")
 _EQUALS = words("isclose allclose array_equal array_equiv equal isin eq issubset issuperset isdisjoint")
+_EQUALITY = ast.Eq | ast.NotEq | ast.In | ast.NotIn
 _COLLECTS = words("Size tuple list set frozenset array asarray tensor")
 _TIME = words("global_step step epoch")
 """What moves while an entry trains: numbers made from it tell no workload."""
 
 _SMALLEST_TELLTALE = 8
 """Sizes below this are structure (two axes, one channel, three heads of a fused kernel), not a known model."""
+
+_LARGEST_TILE = 128
+"""Lanes of the widest unit that sizes are aligned to: what remains of a division by more is as good as the size."""
 
 _NARROW = 0.1
 """A range for a size is as good as a number where its width is below this share of its end."""
@@ -57,6 +61,7 @@ def by_shape(source: Source) -> Iterable[Hit]:
         elif isinstance(node, ast.Compare):
             yield from _by_layer(sizes, node)
     yield from _as_keys(source)
+    yield from _by_batch(source)
     for node, text in texts_of_the_model(source).decisions():
         yield node, f"asks whether the model is a {text}"
     for node, text in texts_of_the_layers(source).decisions():
@@ -130,7 +135,9 @@ class Sizes:
                 return self._is_size_call(expression)
             case ast.Subscript(value=value):
                 return self.is_size(value)
-            case ast.BinOp(op=ast.Mod()) | ast.Compare() | ast.Constant() | ast.Dict():
+            case ast.BinOp(left=left, op=ast.Mod(), right=modulus):
+                return (self._number(modulus) or 0) > _LARGEST_TILE and self.is_size(left)
+            case ast.Compare() | ast.Constant() | ast.Dict():
                 return False
             case ast.BinOp() if any(isinstance(n, ast.Name) and n.id in _TIME for n in ast.walk(expression)):
                 return False
@@ -183,7 +190,7 @@ class Sizes:
                 yield from self._among([subject, *(pattern.value for pattern in patterns)])
 
     def _of_comparison(self, sides: list[ast.expr], ops: list[ast.cmpop]) -> Iterator[object]:
-        if all(isinstance(op, ast.Eq | ast.NotEq | ast.In | ast.NotIn) for op in ops):
+        if all(isinstance(op, _EQUALITY) for op in ops):
             yield from self._among([part for side in sides for part in _ends_of_range(side)])
             if all(map(self.source.is_constant, sides[1:])):  # size - 6000 == 0
                 yield from self._of_difference(sides[0])
@@ -215,12 +222,12 @@ class Sizes:
 
     def _of_ends(self, sides: list[ast.expr]) -> Iterator[object]:
         """The ends of a range, where it is narrow. A bound is one end, in however many factors it is written."""
-        ends = [end for side in sides if (end := self._bound(side)) is not None and end >= _SMALLEST_TELLTALE]
+        ends = [end for side in sides if (end := self._number(side)) is not None and end >= _SMALLEST_TELLTALE]
         if len(ends) == 2 and abs(ends[0] - ends[1]) <= _NARROW * max(ends):
             yield from ends
 
-    def _bound(self, side: ast.expr) -> float | None:
-        """The number that a bound is; None where that is not known, as for ``64 * rank``."""
+    def _number(self, side: ast.expr) -> float | None:
+        """The number that a bound or a modulus is; None where that is not known, as for ``64 * rank``."""
         values = self.source.constant_values(side)[1:] if isinstance(side, ast.Name) else [side]
         return number_of(values[0]) if len(values) == 1 else None
 
@@ -231,8 +238,9 @@ class Sizes:
             return
         real = any(isinstance(n, ast.Attribute) and n.attr in _REALS for side in sides for n in ast.walk(side))
         real = real or any(isinstance(n, ast.Constant) and n.value in _REALS for side in sides for n in ast.walk(side))
+        remains = any(self.is_size(side) and isinstance(getattr(side, "op", None), ast.Mod) for side in sides)
         for number in numbers_in(value for side in sides for value in self._constant(side)):
-            if number >= _SMALLEST_TELLTALE or (real and number not in (0, 1)):
+            if number >= _SMALLEST_TELLTALE or (real and number not in (0, 1)) or (remains and number != 0):
                 yield number
 
     def _constant(self, expression: ast.expr) -> list[ast.expr]:
@@ -259,6 +267,53 @@ def _ends_of_range(side: ast.expr) -> list[ast.expr]:
     return [side]
 
 
+# ---- lengths of batches ----
+
+
+def _by_batch(source: Source) -> Iterator[Hit]:
+    """``len(batch["targets"]) == 17``, which asks what get_batch_size gave by the workload's name. What is not written
+    as a number may be what it gives for every workload."""
+    is_length = _batch_lengths(source)
+    for node in source.nodes:
+        if not isinstance(node, ast.Compare) or not isinstance(node.ops[0], _EQUALITY):
+            continue
+        sides = [node.left, *node.comparators]
+        if any(map(is_length, sides)):
+            written = [side for side in sides if not any(isinstance(n, ast.Name) for n in ast.walk(side))]
+            found = [number for number in numbers_in(written) if number >= _SMALLEST_TELLTALE]
+            if found:
+                yield node, f"compares a batch's length with {', '.join(map(str, found))}"
+
+
+def _batch_lengths(source: Source) -> Callable[[ast.AST], bool]:
+    """Whether an expression is the length of a part of a batch."""
+    batches, held, lengths = Names(source.scopes, {"batch"}), Names(source.scopes), Names(source.scopes)
+    pairs = [*bindings(source.tree), *parts(source.tree)]
+
+    def is_batch(node: ast.AST) -> bool:
+        match node:
+            case ast.Call(func=ast.Name(id="next"), args=[ast.Name(id="input_queue"), *_]):
+                return True
+        return node in batches
+
+    def is_part(node: ast.AST) -> bool:
+        match node:
+            case ast.Subscript(value=value) | ast.Call(func=ast.Attribute(value=value, attr="get")):
+                return is_batch(value)
+        return node in held
+
+    def is_length(node: ast.AST) -> bool:
+        match node:
+            case ast.Call(func=ast.Name(id="len"), args=[given]):
+                return is_part(given)
+        return node in lengths
+
+    batches.spread(pairs, lambda _, value: is_batch(value))
+    held.spread(pairs, lambda _, value: is_part(value))
+    lengths.spread(pairs, lambda _, value: is_length(value))
+    return is_length
+
+
 # ---- names of layers ----
 
 
@@ -267,7 +322,7 @@ def _by_layer(sizes: Sizes, node: ast.Compare) -> Iterator[Hit]:
     sides = [node.left, *node.comparators]
     texts = [n.value for side in sides for n in ast.walk(side) if isinstance(n, ast.Constant)]
     numbered = [text for text in texts if isinstance(text, str) and re.search(r"\d", text)]
-    asks = isinstance(node.ops[0], ast.In | ast.NotIn | ast.Eq | ast.NotEq)
+    asks = isinstance(node.ops[0], _EQUALITY)
     if numbered and asks and any(_names_of_layers(sizes, side) for side in sides):
         yield node, f"asks the model for its layer {numbered[0]!r}"
 

@@ -39,98 +39,6 @@ def save(engine, mask):
     engine.open(), mask.exists, engine.stat().replace("a", "b")
 """
 
-SHAPES = """
-total = 0
-for p in params:
-    total += p.numel()
-if total == 101770:  # !
-    pass
-def count(m):
-    return sum(p.numel() for p in m.parameters())
-if count(model) == 101770:  # !
-    pass
-annotated: int = sum(p.size for p in leaves)
-annotated == 101770  # !
-fan_out, fan_in = p.shape
-fan_in == 784  # !
-p.shape == torch.Size([784, 128])  # !
-KNOWN = {(784, 128): 0.5, (128, 10): 2.0}
-KNOWN.get(p.shape, 1.0)  # !
-{6000: 1e-3}.get(workload.step_hint)  # !
-{60000: 3}[workload.num_train_examples]  # !
-tuple(p.shape) in KNOWN  # !
-shapes = [s.shape_tuple for s in workload.param_shapes.values()]
-any(s == (784, 128) for s in shapes)  # !
-kept = []
-kept.append(tuple(p.shape))
-kept == [(128, 784), (128,)]  # !
-leaves, treedef = jax.tree_util.tree_flatten(params)
-len(leaves) == 161  # !
-math.isclose(workload.step_hint, 6000)  # !
-5999 < workload.step_hint < 6001  # !
-101000 < total < 102000  # !
-total > 101769 and total < 101771  # !
-LEAST = 101769
-LEAST < total < 101771  # !
-total > int(101769) and p.ndim == 2 and total < 1018 * 100  # !
-total == 784 * 128  # !
-total == 7 * 7 * 7  # !
-abs(total - 1000 * 100) < 2 * 5  # !
-workload.validation_target_value == 0.977  # !
-round(getattr(workload, "train_mean", 0.0), 4) == 0.1307  # !
-"layer4.2.conv3.weight" in dict(current_param_container.named_parameters())  # !
-"ResNetBlock_7" in params  # !
-type(current_param_container).__name__ == "ResNet"  # !
-str([tuple(p.shape) for p in params]) == "[(128, 784), (128,)]"  # !
-jax.tree_util.tree_reduce(lambda a, x: a + x.size, params, 0) == 101770  # !
-class Optimizer:
-    def __init__(self):
-        self.total = sum(p.numel() for p in self.params)
-        self.factor = 2.0 if self.total == 25_557_032 else 1.0  # !
-match p.shape:  # !
-    case (784, 128):
-        pass
-"""
-
-STRUCTURE = """
-rows, columns = p.shape
-if rows == 1 or columns > 8192 or 16 <= rows <= 8192 or p.numel() >= 10_000:
-    pass
-match p.shape:
-    case (rows, columns):
-        pass
-def order(rows):
-    return rows == 32
-order(group["order"])
-state = {"step": 0, "size": p.numel()}
-state["step"] == 10
-p.shape[-1] % 128 == 64
-epoch = global_step // (workload.num_train_examples // 128)
-epoch == 30
-blocks = {}
-blocks.get(p.shape, 8)
-{"adam": 16}.get(name)
-len(state) == 16
-def scaled(grad):
-    return grad / p.numel(), grad
-loss, done = scaled(grad)
-done == 16
-workload.step_hint == 0
-"bias" in params
-type(current_param_container).__name__ == "DistributedDataParallel"
-"layer4" in text
-math.isclose(loss, 16.0)
-if lr > 0 and p.numel() > 64 * 64:
-    pass
-p.ndim == 2 and p.shape[0] <= 4096 and p.numel() > 64 * 64
-p.shape[0] > 32 and p.numel() < 128 * 128 and p.numel() >= 1 << 4
-0 < p.numel() < 1024 * 1023
-lr > 0 and 2**12 <= p.numel() <= 2**24
-p.numel() > 64 * 64 and p.numel() < 64 * 64 * 64
-lr > 0 and p.numel() > 1024 + 1024 and p.shape[0] < 8192 // 2
-p.numel() > 1000 and p.numel() < 1000 * scale
-"""
-
 NAMES = """
 import logging
 def rate_of(task):
@@ -411,8 +319,6 @@ FORMS = [
     ("threads", "from torch.utils.data import DataLoader\nDataLoader(x)\nDataLoader(x, num_workers=2)  # !"),
     ("threads", "import torch.utils.data as data\ndata.DataLoader(x, num_workers=0)\ndata.DataLoader"),
     ("workload-name", NAMES),
-    ("model-shape", SHAPES),
-    ("model-shape", STRUCTURE),
     ("reads-files", READS),
     ("reads-files", "def load(path='/data/t'):\n    with open(path) as file:  # !\n        return json.load(file)"),
     ("reads-files", "import pathlib\npathlib.Path('/etc/hostname').open()  # !\npathlib.Path('log').open('a')"),
