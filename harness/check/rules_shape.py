@@ -10,7 +10,7 @@ from harness.check.findings import Hit, source_rule
 from harness.check.names import Names, bindings, called, parts, returned
 from harness.check.numbers import number_of, numbers_in
 from harness.check.source import Source, words
-from harness.check.texts import ASKS, texts_of_the_layers, texts_of_the_model
+from harness.check.texts import ASKS, texts_of_the_layers, texts_of_the_model, texts_of_the_modules
 
 _REALS = words("validation_target_value test_target_value train_mean train_stddev")
 _NUMBERS = _REALS | words(
@@ -64,6 +64,8 @@ def by_shape(source: Source) -> Iterable[Hit]:
     yield from _by_batch(source)
     for node, text in texts_of_the_model(source).decisions():
         yield node, f"asks whether the model is a {text}"
+    for node, text in texts_of_the_modules(source).decisions():
+        yield node, f"asks whether the model has a {text}"
     for node, text in texts_of_the_layers(source).decisions():
         if re.search(r"\d.*\.|\..*\d", text):  # encoder.3.weight; norm1 may be any model's
             yield node, f"asks the model for its layer {text}"

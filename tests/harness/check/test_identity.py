@@ -6,6 +6,7 @@ A row is a rule and a text; the rule must find the lines that end in ``# !``, an
 import pytest
 
 from harness.check import check
+from harness.check.layers import KINDS
 from harness.scaffold import new_entry
 
 TABLES = """
@@ -112,6 +113,42 @@ def init_optimizer_state(workload, model_params, model_state, hyperparameters, r
         str(p) == "w"
 """
 
+MODULES = """
+for module in model_params.modules():
+    if type(module).__name__ == "ConformerBlock":  # !
+        pass
+    kind = module.__class__.__name__
+    kind == "GNN"  # !
+    kind.startswith("Conformer")  # !
+    kind in ("Linear", "BatchNorm2d", "LayerNorm", "Conv2d", "Embedding", "MultiheadAttention")
+    kind in ("Linear", "ConformerBlock")  # !
+    {"DLRM": 0.1}.get(kind, 1.0)  # !
+    kind.find("Conv") != -1 or "norm" in kind.lower() or kind.endswith(("Norm", "Norm2d"))
+    kind == "LayerNorm2d" or kind == "Conv1D" or kind == "DistributedDataParallel" or kind == "OptimizedModule"
+    type(module).__module__.startswith("torch.nn")
+    str(type(module)) == "<class 'torch.nn.modules.linear.Linear'>"
+    type(module).__module__ == "workloads.wmt.model"  # !
+    isinstance(module, (torch.nn.Linear, torch.nn.LSTM)) or kind == other
+    log.info("a %s", kind)
+for name, part in model_params.named_modules():
+    part._get_name() == "DlrmSmall"  # !
+    part.__class__.__qualname__ in kept
+for index, part in enumerate(model.children()):
+    type(part).__name__ == "Encoder1DBlock"  # !
+kinds = {type(m).__name__ for m in current_param_container.modules()}
+"GraphNetwork" in kinds  # !
+any(type(m).__name__ == "ConformerBlock" for _, m in net.named_children())  # !
+def is_block(layer):
+    return type(layer).__name__ == "ConformerBlock"  # !
+[is_block(m) for m in model.modules()]
+blocks = [m for m in list(model.modules()) if len(list(m.children())) > 1]
+for block in blocks:
+    type(block).__name__ == "ConformerBlock"  # !
+type(optimizer).__name__ == "AdamW" or type(count(model.modules())).__name__ == "int"
+rate = rate_of(block)
+type(rate).__name__ == "float"
+"""
+
 LAYERS = """
 for name, p in model.named_parameters():
     if name == "layer4.2.conv3.weight":  # !
@@ -157,6 +194,16 @@ best = eval_results[-1][1]["validation/" + metric]
 last = eval_results[-1][1].get(f"validation/{metric}")
 f"validation/{metric}" in eval_results[-1][1]
 metric is None
+(workload.loss_type, workload.target_metric_name) == (spec.LossType.SOFTMAX_CROSS_ENTROPY, "bleu")  # !
+(metric, "x") in [("bleu", "y"), ("wer", "x")]  # !
+known = (loss_type, metric)
+known != (spec.LossType.CTC, "wer")  # !
+{(True, "wer"): 1}.get((larger, metric))  # !
+match (loss_type, metric):  # !
+    case (spec.LossType.CTC, "wer"):
+        pass
+(workload.loss_type, workload.target_metric_name) == (spec.LossType.CTC, metric)
+(name, metric) == ("bias", metric)
 "validation/wer" in eval_results[-1][1]  # !
 eval_results[-1][1].get("validation/ssim")  # !
 "validation/loss" in eval_results[-1][1]
@@ -228,6 +275,7 @@ hash(name)
         ("model-shape", CLASSES),
         ("model-shape", NUMBERS),
         ("model-shape", LAYERS),
+        ("model-shape", MODULES),
         ("workload-name", PASSED),
         ("workload-name", "def get_batch_size(n, seen=[]):\n    seen.append(n)  # !\n    setattr(Store, 'n', n)  # !"),
         ("metric-name", METRICS),
@@ -284,3 +332,10 @@ class Rates:
     def __init__(self, task):
         self.rate = task.name
 """
+
+
+def test_all_kinds_of_layers_of_torch_are_known():
+    import torch
+
+    modules = {n for n, kind in vars(torch.nn).items() if isinstance(kind, type) and issubclass(kind, torch.nn.Module)}
+    assert modules <= KINDS
