@@ -106,6 +106,43 @@ def test_a_helper_may_have_a_path_beside_the_source_as_its_default(parameters, c
     assert found_in(head, call, tmp_path / "other", elsewhere, **MODULES) == [("reads-files", "reading.py", 3)]
 
 
+@pytest.mark.parametrize(
+    "uses",
+    [
+        "import importlib.resources\nREAD = importlib.resources.files(__package__).joinpath('weights').read_text()",
+        "from importlib import resources as r\nREAD = (r.files(__package__) / 'weights').read_bytes()",
+        "from importlib.resources import files\nHERE = files(__package__)\nREAD = open(HERE / 'weights').read()",
+        "from importlib import resources\nREAD = resources.read_text(__package__, 'weights')",
+        "import importlib.resources as r\nwith r.as_file(r.files(__package__) / 'weights') as f:\n    READ = open(f)",
+        "import pkgutil\nREAD = pkgutil.get_data(__name__, 'weights')",
+        "from pkgutil import get_data as data\nREAD = data(__package__, 'weights')",
+    ],
+)
+def test_a_file_beside_the_source_may_be_read_as_a_resource_of_its_package(uses, tmp_path):
+    assert found_in(f"{uses}\n", "READ", tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "uses",
+    [
+        "import importlib.resources\nREAD = importlib.resources.files('workloads').joinpath('x').read_text()",
+        "from importlib.resources import files\nREAD = files(__package__).joinpath('../../x').read_text()",
+        "from importlib.resources import files\nREAD = (files(__package__) / '/etc/hosts').open()",
+        "from importlib.resources import files\nREAD = list(files(__package__).parent.iterdir())",
+        "import pkgutil\nREAD = pkgutil.get_data('workloads', 'weights')",
+        "import pkgutil\nREAD = pkgutil.get_data(__name__, '../weights')",
+        "import pkgutil\nREAD = pkgutil.get_data",
+    ],
+)
+def test_resources_of_other_packages_and_other_folders_are_found(uses, tmp_path):
+    assert {name for name, _, _ in found_in(f"{uses}\n", "READ", tmp_path)} == {"reads-files"}
+
+
+def test_a_resource_of_the_own_package_is_not_written(tmp_path):
+    uses = "from importlib.resources import files\nREAD = files(__package__).joinpath('weights').open('w')\n"
+    assert [name for name, _, _ in found_in(uses, "READ", tmp_path)] == ["writes-files"]
+
+
 def test_a_class_may_open_a_path_beside_the_source_where_it_starts(tmp_path):
     reader = "class Reader:\n    def __init__(self, path):\n        self.text = open(path).read()\n"
     head = BESIDE.replace("import load", "import Reader")
