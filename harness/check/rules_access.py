@@ -232,8 +232,8 @@ _WRITE = words("""
 ACCESS: tuple[tuple[str, str, str, Access], ...] = (
     (
         "reads-files",
-        "reads no files, but those of its own folder that it finds by `__file__` or as resources of `__package__` (also "
-        "through a helper that is only given such paths)",
+        "reads no files, but those of its own folder that it finds by `__file__` or as resources of `__package__` "
+        "(also through a helper that is only given such paths)",
         "put the values into the source, or into a file of the entry's folder that is opened by a path from __file__",
         Access(
             _READ,
