@@ -37,7 +37,7 @@ from harness.cli_options import (
     say_plan,
 )
 from harness.cli_scoring import COMMANDS, score_and_report
-from harness.termination import TerminatedError, ended_by_sigterm
+from harness.termination import TerminatedError, ended_by_sigterm, what_remains
 
 if TYPE_CHECKING:
     from harness.launch import Limits
@@ -53,21 +53,21 @@ class _Group(click.Group):
     """Turns the project's errors into one clear line and an exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        with _errors_for_people(), ended_by_sigterm():
+        with _errors_for_people(ctx), ended_by_sigterm():
             return super().invoke(ctx)
 
 
 @contextlib.contextmanager
-def _errors_for_people() -> Iterator[None]:
+def _errors_for_people(ctx: click.Context) -> Iterator[None]:
     try:
         yield
     except (click.ClickException, click.exceptions.Exit):
         raise
     except TerminatedError:
-        _say("terminated; finished trials are recorded, the same command goes on")
+        _say("; ".join(filter(None, ("terminated", what_remains(ctx.invoked_subcommand)))))
         sys.exit(EXIT_TERMINATED)
     except KeyboardInterrupt:
-        _say("interrupted; finished trials are recorded, the same command goes on")
+        _say("; ".join(filter(None, ("interrupted", what_remains(ctx.invoked_subcommand)))))
         sys.exit(EXIT_INTERRUPTED)
     except Exception as error:
         if not _is_for_people(error):

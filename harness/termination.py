@@ -13,6 +13,20 @@ class TerminatedError(KeyboardInterrupt):
     """SIGTERM came."""
 
 
+_GOES_ON = "finished trials are recorded, the same command goes on"
+_REMAINS = {
+    "run": _GOES_ON,
+    "calibrate": _GOES_ON,
+    "targets": _GOES_ON,
+    "check": "a check records nothing, the same command starts it afresh",
+}
+
+
+def what_remains(verb: str | None) -> str:
+    """What is left of a verb's work where it is ended; empty where there is nothing to say."""
+    return _REMAINS.get(verb or "", "")
+
+
 @contextlib.contextmanager
 def ended_by_sigterm() -> Iterator[None]:
     """While it lasts, SIGTERM raises :class:`TerminatedError` in the main thread, so that no process is left behind."""

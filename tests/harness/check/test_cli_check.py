@@ -7,6 +7,7 @@ from click.testing import CliRunner
 
 from harness.check import RULES
 from harness.cli import main
+from harness.termination import TerminatedError
 
 
 def invoke(*arguments):
@@ -75,6 +76,19 @@ def test_an_entry_whose_framework_cannot_be_told_is_refused(write_entry):
     folder = write_entry("both", replace=edits)
     found = json.loads(invoke("check", folder, "--no-run", "--json").stdout)["findings"]
     assert [finding["rule"] for finding in found] == ["entry"]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "word"), [(TerminatedError, 143, "terminated"), (KeyboardInterrupt, 130, "interrupted")]
+)
+def test_a_check_that_is_ended_says_that_nothing_is_recorded(error, code, word, monkeypatch):
+    def end(*_, **__):
+        raise error
+
+    monkeypatch.setattr("harness.check.check", end)
+    result = invoke("check", "template_torch", "--no-run")
+    assert result.exit_code == code
+    assert result.stderr == f"{word}; a check records nothing, the same command starts it afresh\n"
 
 
 def test_it_leaves_nothing_behind_in_the_temporary_folder(tmp_path, monkeypatch):
