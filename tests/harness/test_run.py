@@ -139,7 +139,7 @@ MEMORY = {"optimizer.step()": "raise MemoryError('no room')"}
         (
             HUGE,
             StopReason.INVALID_SUBMISSION,
-            r"get_batch_size returned 1,000,000,000: so many .* take 2,9\d\d GiB, and this machine has \d+; return less",
+            r"get_batch_size returned 1,000,000,000: .* take 2,9\d\d GiB, and this machine has \d+; return less",
         ),
         (EMPTY, StopReason.INVALID_SUBMISSION, "data_selection returned None; return a batch"),
         (COMPLETE, StopReason.TRAINING_COMPLETE, "annealed"),
