@@ -50,6 +50,8 @@ PRELOAD: Mapping[str, tuple[str, ...]] = {
     "jax": ("harness.trial", "harness.frameworks.jax", "submissions.composition_jax"),
 }
 """What the fork server imports before it forks; torch's optimizers import ``torch._dynamo`` when first made."""
+PRELOAD_FOLDS = "sklearn.model_selection"
+"""For trials on a fold, which split their data anew; it takes over a second."""
 PRELOAD_LAST = "harness.all_workloads"
 _TEMPORARY = "timetrial-logs-"
 DATA_DIR_VARIABLE = "TIMETRIAL_DATA_DIR"
@@ -110,7 +112,7 @@ def run_trials(
     limits = dataclasses.replace(
         limits, memory_bytes=limits.memory_bytes or int(0.9 * psutil.virtual_memory().total / jobs)
     )
-    context = fork_server(threads, frameworks)
+    context = fork_server(threads, frameworks, any(task.spec.key.fold for task, _ in waiting))
     running: list[RunningTrial] = []
     looked = time.monotonic()
     remove_folders_of_the_dead()
@@ -199,8 +201,9 @@ def trial_slots(jobs: int, threads: int, gpus: Sequence[Gpu] = ()) -> list[Slot]
     ]
 
 
-def fork_server(threads: int, frameworks: Iterable[str]) -> Any:
-    """A fork server in an environment with fixed threads and hashing, without traces of a distributed launcher."""
+def fork_server(threads: int, frameworks: Iterable[str], folds: bool) -> Any:
+    """A fork server in an environment with fixed threads and hashing, without traces of a distributed launcher. What it
+    imports for the trials is settled when the first one starts."""
     set_thread_environment(threads)
     os.environ["PYTHONHASHSEED"] = "0"
     # torch asks the driver's library for GPUs, and does not start CUDA: a trial forks before it uses one.
@@ -211,7 +214,7 @@ def fork_server(threads: int, frameworks: Iterable[str]) -> Any:
         os.environ[DATA_DIR_VARIABLE] = str(Path(os.environ[DATA_DIR_VARIABLE]).resolve())
     context = multiprocessing.get_context("forkserver")
     wanted = [module for name in sorted(frameworks) for module in PRELOAD[name]]
-    context.set_forkserver_preload([*wanted, PRELOAD_LAST])
+    context.set_forkserver_preload([*wanted, *([PRELOAD_FOLDS] if folds else []), PRELOAD_LAST])
     return context
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing.forkserver
 import os
 import textwrap
 from collections.abc import Callable
@@ -11,7 +12,9 @@ import hypothesis
 import jax
 import pytest
 
+from harness.declarations import FRAMEWORKS
 from harness.frameworks import set_thread_environment
+from harness.launch import fork_server
 from harness.machine import usable_cores
 
 set_thread_environment(1)
@@ -32,6 +35,10 @@ pin_to_own_core()
 # What a test compiles in its own process runs a few times; compiling it well takes longer than that saves, and changes
 # no value by more than rounding. Trials are processes of their own, and compile as they do for everybody.
 jax.config.update("jax_disable_most_optimizations", True)
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # What a fork server imports is settled when it starts: for hundreds of tests, everything that a trial may need.
+    fork_server(1, FRAMEWORKS, folds=True)
+    multiprocessing.forkserver.ensure_running()
 hypothesis.settings.register_profile("no_deadline", deadline=None)  # a shared machine may stall
 hypothesis.settings.load_profile("no_deadline")
 

@@ -46,7 +46,7 @@ class Limits:
 
 def run_probe(task: ProbeTask, limits: Limits) -> list[Finding]:
     """Findings of an entry in one framework, how ever its process ends."""
-    context = fork_server(1, {task.framework})
+    context = fork_server(1, {task.framework}, folds=False)
     receiver, sender = context.Pipe(duplex=False)
     with tempfile.TemporaryDirectory(prefix="timetrial-check-") as folder:
         log = Path(folder) / "log"
