@@ -31,7 +31,7 @@ from harness.declarations import FRAMEWORKS, Framework
 from harness.errors import UsageError
 from harness.frameworks import set_thread_environment
 from harness.judge import JudgeProcess, Question
-from harness.machine import descendants, whole_cores
+from harness.machine import descendants, is_stopped, whole_cores
 from harness.running import NOT_SAVED, RunningTrial, make_record, receive
 from harness.task import TrialTask
 from harness.verdict import Accounts, Verification
@@ -321,14 +321,8 @@ def without_main_module() -> Iterator[None]:
 def _excuse(trial: RunningTrial, unseen_sec: float) -> None:
     """Leaves out of the accounts of a trial's time what it did not train: while this process was stopped or busy, a
     trial that had something to tell was waiting; and one that somebody stopped did nothing."""
-    if unseen_sec > 2 * POLL_SEC or _is_stopped(trial.process.pid or 0):
+    if unseen_sec > 2 * POLL_SEC or is_stopped(trial.process.pid or 0):
         trial.accounts.excuse(unseen_sec)
-
-
-def _is_stopped(pid: int) -> bool:
-    with contextlib.suppress(psutil.Error):
-        return psutil.Process(pid).status() == psutil.STATUS_STOPPED
-    return False
 
 
 def _enforce(trial: RunningTrial, limits: Limits) -> None:

@@ -57,6 +57,13 @@ def peak_memory_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether a process was stopped by a signal and waits to go on; False once it is gone."""
+    with contextlib.suppress(psutil.Error):
+        return psutil.Process(pid).status() == psutil.STATUS_STOPPED
+    return False
+
+
 def descendants(pid: int) -> set[int]:
     """Numbers of the processes that a process has started, and those have, and which are still there."""
     try:

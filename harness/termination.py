@@ -15,9 +15,7 @@ class TerminatedError(KeyboardInterrupt):
 
 _GOES_ON = "finished trials are recorded, the same command goes on"
 _REMAINS = {
-    "run": _GOES_ON,
-    "calibrate": _GOES_ON,
-    "targets": _GOES_ON,
+    **dict.fromkeys(("run", "calibrate", "compare", "cv", "targets"), _GOES_ON),
     "check": "a check records nothing, the same command starts it afresh",
 }
 

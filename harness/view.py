@@ -23,9 +23,8 @@ Report = Callable[[str], None]
 
 
 def _shown_class() -> Callable[[MethodType], Callable[..., Any]]:
-    methods: dict[
-        int, MethodType
-    ] = {}  # no table of weak references, whose callbacks lead to it; views keep what they have shown
+    # No table of weak references, whose callbacks lead to it; views keep what they have shown.
+    methods: dict[int, MethodType] = {}
 
     class Shown:
         """A method of the workload, without the way back to the workload that a bound method has."""

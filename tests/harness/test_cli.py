@@ -17,6 +17,7 @@ from click.testing import CliRunner
 
 from harness.cli import _why_nothing, main
 from harness.spec import Target
+from harness.termination import what_remains
 from results.store import find_trials, read_evaluations, read_trial, write_trial
 from results.synthetic import write_runs
 from scoring import api
@@ -334,6 +335,11 @@ def test_an_interrupted_run_keeps_what_is_finished_and_goes_on(tmp_path, write_e
     assert "1 of 2 trials are recorded" in done.stderr
     assert {folder: (folder / "trial.json").read_bytes() for folder in find_trials(out)}.items() >= finished.items()
     assert len(list(find_trials(out))) == 2
+
+
+@pytest.mark.parametrize("verb", [name for name, c in main.commands.items() if any(p.name == "jobs" for p in c.params)])
+def test_every_verb_that_trains_says_what_is_left_of_its_work(verb):
+    assert what_remains(verb) or verb == "plan"
 
 
 def _alive(processes):

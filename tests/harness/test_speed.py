@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from harness.cli import main
-from harness.machine import descendants, machine_facts
+from harness.machine import descendants, is_stopped, machine_facts
 from harness.speed import KERNELS, MOST_DRIFT, Speed, compared, kernel_times, measure
 
 QUIET = Speed(
@@ -84,6 +84,22 @@ def test_a_process_and_its_childrens_children_are_found_and_one_that_ends_meanwh
 
     monkeypatch.setattr(Path, "glob", gone)
     assert descendants(os.getpid()) == set()
+
+
+def test_a_process_that_somebody_stopped_is_told_from_one_that_works_or_is_gone():
+    child = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        assert not is_stopped(child.pid)
+        os.kill(child.pid, signal.SIGSTOP)
+        os.waitpid(child.pid, os.WUNTRACED)
+        assert is_stopped(child.pid)
+        os.kill(child.pid, signal.SIGCONT)
+        os.waitpid(child.pid, os.WCONTINUED)
+        assert not is_stopped(child.pid)
+    finally:
+        child.kill()
+        child.wait()
+    assert not is_stopped(child.pid)
 
 
 def test_the_fastest_repetition_counts():

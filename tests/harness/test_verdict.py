@@ -59,6 +59,18 @@ def test_time_moved_into_an_untimed_segment_is_seen(now):
     assert time_breach(accounts, {**SEGMENTS, "step": 10.0, "evaluate": 31.0})
 
 
+def test_what_is_excused_is_no_training_and_no_more_than_has_passed(now):
+    accounts = Accounts(1)
+    now.passes(accounts, "train", 30)
+    accounts.excuse(20)
+    now.passes(accounts, "evaluate", 5)
+    accounts.excuse(50)
+    now.passes(accounts, "train", 2)
+    accounts.enter("ended")
+    assert accounts.training_sec == 12
+    assert accounts.wall["evaluate"] == 0
+
+
 def test_what_other_processes_spent_is_not_compared(now):
     accounts = accounts_of(now, ("initialise", 3), ("train", 4))
     accounts.resumed({**SEGMENTS, "step": 100.0}, 100.0)
