@@ -44,6 +44,10 @@ class Callers:
         self._rooms = tuple(f"{path}{os.sep}" for path in packages)
         self._may_write = may_write
 
+    def is_own(self, file: object) -> bool:
+        """Whether a file is one of the entry's."""
+        return isinstance(file, str) and str(Path(file).resolve()).startswith(self._own)
+
     def is_entry(self, frame: FrameType) -> bool:
         return frame.f_code.co_filename.startswith(self._own)
 

@@ -65,7 +65,9 @@ replace_stale_option = click.option(
     "--replace-stale", is_flag=True, help="Rerun trials recorded under other conditions."
 )
 retry_failed_option = click.option(
-    "--retry-failed", is_flag=True, help="Rerun trials that crashed, hung, were killed or ran out of memory."
+    "--retry-failed",
+    is_flag=True,
+    help="Rerun trials that crashed, hung, were killed, ran out of memory or were disqualified.",
 )
 
 

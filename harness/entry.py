@@ -22,6 +22,7 @@ from harness.errors import UsageError, suggestion, unknown
 from harness.seeds import digest
 from harness.spec import FRAMEWORKS, OPTIONAL_SUBMISSION_FUNCTIONS, SUBMISSION_FUNCTIONS, Framework
 from harness.tuning import RulesetName, SearchSpace, parse_search_space
+from results.store import RUN_FILE
 
 SEARCH_SPACE_FILES = ("tuning_search_space.json", "search_space.json", "search_space.yaml")
 INFO_FILE = "submission_info.yml"
@@ -228,7 +229,7 @@ def _read_module(path: Path, search_space: Path | None = None) -> Entry:
         frameworks=(_framework_of(sources, info, info_path),),
         search_space=parse_search_space(load_document(space)) if space else None,
         self_tuning=ruleset.startswith("self") or space is None,
-        track="initializers" if "init_model_params" in _defined_names(tree) else "algoperf",
+        track="initializers" if "init_model_params" in _names_of(sources) else "algoperf",
         digest=_source_digest(path) if owns_folder else digest(source_digest(sources)),
         summary=str(info.get("description") or (ast.get_docstring(tree) or "").partition("\n")[0]),
         conventions=conventions_of(sources, info, info_path),
@@ -301,6 +302,13 @@ def _defined_names(tree: ast.Module) -> dict[str, ast.AST]:
         elif isinstance(node, ast.Assign):
             names.update({target.id: node for target in node.targets if isinstance(target, ast.Name)})
     return names
+
+
+def _names_of(sources: Sources) -> set[str]:
+    """Names that the main file may have: with ``from x import *``, those of all its files."""
+    main = sources.trees[sources.layout.main]
+    star = any(isinstance(n, ast.ImportFrom) and any(a.name == "*" for a in n.names) for n in ast.walk(main))
+    return {name for tree in (sources.trees.values() if star else [main]) for name in _defined_names(tree)}
 
 
 def _top_statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
@@ -388,10 +396,16 @@ def _argument_problem(function: str, expected: tuple[str, ...], found: _Argument
 
 
 def _source_digest(path: Path) -> str:
+    """Of all that an entry may read from its folder: not of what lies there hidden, compiled, or as results."""
     folder = path.parent
-    kept = {".py", ".json", ".yaml", ".yml", ".state", ".txt"}
-    files = sorted(p for p in folder.rglob("*") if p.suffix in kept and p.is_file())
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and _is_of_the_entry(p.relative_to(folder), folder))
     return digest([[str(p.relative_to(folder)), hashlib.sha256(p.read_bytes()).hexdigest()] for p in files])
+
+
+def _is_of_the_entry(path: Path, folder: Path) -> bool:
+    left_out = any(part.startswith(".") or part == "__pycache__" for part in path.parts)
+    inside = path.parents[:-1]  # the last is the folder itself
+    return not left_out and not any((folder / above / RUN_FILE).is_file() for above in inside)
 
 
 # ---- loading, in the trial's process ----
@@ -424,6 +438,11 @@ def load_functions(
         module = environment.load_module(entry.conventions, framework, ready)
     except environment.EntryImportError as error:
         raise InvalidSubmissionError(str(error)) from error
+    if hasattr(module, "init_model_params") and entry.track == "algoperf":
+        raise InvalidSubmissionError(
+            f"{entry.path}: has init_model_params, which the file does not show; define or import it there by name, so "
+            "that the entry is known to belong to the track initializers"
+        )
     for name, arguments in {**SUBMISSION_FUNCTIONS, **OPTIONAL_SUBMISSION_FUNCTIONS}.items():
         function = getattr(module, name, None)
         if function is None:

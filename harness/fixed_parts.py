@@ -18,6 +18,9 @@ from harness.spec import Workload
 
 Snapshot = Mapping[str, Any]
 
+_CALLED_BY_STATEMENTS = frozenset({"__import__", "__build_class__"})
+"""What an import and a class statement call, and pickle too."""
+
 HARNESS_MODULES = (
     "harness.clock",
     "harness.data",
@@ -66,7 +69,7 @@ def members(modules: Iterable[ModuleType]) -> Iterator[Member]:
     for module in modules:
         ours = module.__name__.startswith(OURS)
         for name, value in list(vars(module).items()):
-            if name.startswith("__") or not (ours or callable(value)):
+            if (name.startswith("__") and name not in _CALLED_BY_STATEMENTS) or not (ours or callable(value)):
                 continue
             yield Member(f"{module.__name__}.{name}", vars(module), name, value)
             if ours and isinstance(value, dict):

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from harness.claim import CLAIM_FILE, ClaimError, Values, read_claim, workload_of
+from harness.claim import CLAIM_FILE, ClaimError, Packed, read_claim, workload_of
 from harness.data import Arrays, evaluation_batches, noting_right
 from harness.failure import describe_failure
 from harness.frameworks import TrialBackend, load
@@ -61,7 +61,7 @@ def named(judged: Judged) -> dict[str, float]:
 
 
 class Evaluates(Protocol):
-    def evaluate(self, values: Values, split: str) -> Judged: ...
+    def evaluate(self, packed: Packed, split: str) -> Judged: ...
 
 
 class Judge:
@@ -76,9 +76,9 @@ class Judge:
         self._params, self._state = workload.init_model_fn(backend.random_key(key_words(0, 0)))
         self._splits: dict[str, Arrays] = {}
 
-    def evaluate(self, values: Values, split: str) -> Judged:
+    def evaluate(self, packed: Packed, split: str) -> Judged:
         """Metrics of a split's examples, in order."""
-        workload, backend = self._workload, self._backend
+        workload, backend, values = self._workload, self._backend, packed.unpacked()
         if split not in self._splits:
             self._splits[split] = workload.examples(split)
         self._params = backend.import_parameters(workload, self._params, values.parameters)
@@ -97,8 +97,8 @@ class DistantJudge:
     def __init__(self, send: Send, connection: Connection) -> None:
         self._send, self._receive = send, connection.recv
 
-    def evaluate(self, values: Values, split: str) -> Judged:
-        self._send("judge", {"split": split, "parameters": values.parameters, "statistics": values.statistics})
+    def evaluate(self, packed: Packed, split: str) -> Judged:
+        self._send("judge", {"split": split, "parameters": packed.parameters, "statistics": packed.statistics})
         judged = self._receive()
         assert isinstance(judged, Judged)
         return judged
@@ -112,7 +112,7 @@ class Question:
     """What values of a trial's are worth on a split; without them, what those are that it has kept for its target."""
 
     task: TrialTask
-    values: Values | None = None
+    values: Packed | None = None
     split: str = "validation"
 
 
@@ -160,7 +160,7 @@ def verified(judge: Judge, workload: Workload, folder: Path) -> Verified | Claim
         values = read_claim(folder / CLAIM_FILE, workload)
     except ClaimError as error:
         return error
-    found = judge.evaluate(values, "validation").found
+    found = judge.evaluate(values.packed(), "validation").found
     return Verified(found[workload.metric.name], time.perf_counter() - started)
 
 

@@ -13,7 +13,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from harness.claim import CLAIM_FILE, ClaimError, Values, save_claim
+from harness.claim import CLAIM_FILE, ClaimError, Packed, save_claim
 from harness.failure import TRACEBACK_LINES
 from harness.judge import Judged, JudgeProcess, Question, Verified, named
 from harness.machine import machine_facts
@@ -96,8 +96,8 @@ def receive(trial: RunningTrial) -> None:
             elif kind == "judge":
                 _signal(trial, signal.SIGSTOP)
                 trial.accounts.stop()
-                values = Values(payload["parameters"], payload["statistics"])
-                trial.judge.ask(Question(trial.task, values, payload["split"]))
+                packed = Packed(payload["parameters"], payload["statistics"])
+                trial.judge.ask(Question(trial.task, packed, payload["split"]))
             elif kind == "evaluation":
                 if not _same(trial.judged, {name: value for name, value in payload.items() if "/" in name}):
                     _report(trial, UNJUDGED)
@@ -142,7 +142,7 @@ def _kept_here(trial: RunningTrial, payload: Mapping[str, Any]) -> Verification 
     """The claim is written here where the process could not: an entry may have used up what that takes."""
     assert trial.task.claim is not None
     try:
-        save_claim(trial.task.claim / CLAIM_FILE, Values(payload["parameters"], payload["statistics"]))
+        save_claim(trial.task.claim / CLAIM_FILE, Packed(payload["parameters"], payload["statistics"]))
     except OSError as error:
         return Verification(failed=f"they could not be kept: {error.strerror or error}")
     return None

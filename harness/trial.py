@@ -6,7 +6,6 @@ is told to the parent process as messages; the parent writes the record.
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import math
 import random
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from harness.accelerators import refuse_unused_gpu
-from harness.claim import CLAIM_FILE, ClaimError, Values, garbage_kept, save_claim, values_of, workload_of
+from harness.claim import CLAIM_FILE, ClaimError, Packed, garbage_kept, save_claim, values_of, workload_of
 from harness.clock import Clock, ClockState
 from harness.compat.backends import backend_for, dropout_arguments
 from harness.confinement import Confinement, close_in
@@ -66,6 +65,7 @@ def run_trial(task: TrialTask, send: Send, judge: Evaluates | None = None) -> Ou
     backend.set_threads(task.spec.threads)
     workload = workload_of(task, backend)
     splits = {"train": workload.examples("train")}  # unreadable from here on
+    send("progress", progress("ask", 0, clock, None))
     confinement = close_in(
         task,
         splits,
@@ -138,7 +138,7 @@ class TrainingLoop:
         self.judge = judge
         self.structure: Any = None
         self._chance = random.SystemRandom()
-        self.values: Values | None = None
+        self.values: Packed | None = None
         self.notes: list[str] = []
         self.flops_per_step: float | None = None
         self.checkpoints = Checkpoints(task.checkpoint)
@@ -212,6 +212,7 @@ class TrainingLoop:
                 self.shown, self.params, self.model_state, self.hyperparameters, self.random_key("optimizer")
             )
             self.synchronize()
+        self.clock.switch("step")  # what is collected from here on is the entry's
         self.clock.mark(0)
         self._progress("train")
 
@@ -234,6 +235,7 @@ class TrainingLoop:
                 self._progress("checkpoint")
                 self.checkpoints.save_if_due(self)
             self._progress("train")
+            self.clock.switch("step")  # what is collected from here on is the entry's
         return stop
 
     def resumed(self, clock: ClockState, free_sec: float) -> None:
@@ -373,7 +375,7 @@ class TrainingLoop:
             if self.watch:
                 self.structure = self.backend.structure(self.params)  # calls what the entry gave back
             try:
-                self.values = values_of(self.workload, self.backend, self.params, self.model_state)
+                self.values = values_of(self.workload, self.backend, self.params, self.model_state).packed()
             except ClaimError as error:
                 self._disqualified()
                 raise InvalidSubmissionError(str(error)) from error
@@ -454,7 +456,7 @@ class TrainingLoop:
             save_claim(self.task.claim / CLAIM_FILE, self.values)
         except OSError as error:
             self.note(f"the command has kept the target's parameters: {error.strerror or error} here")
-            self.send("unkept", dataclasses.asdict(self.values))
+            self.send("unkept", vars(self.values))
 
     # ---- helpers ----
 

@@ -11,6 +11,7 @@ import itertools
 import os
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -21,10 +22,12 @@ from results.record import CPU, STEPS, WALL, StopReason, TrialSpec
 
 TRAINING_PHASES = ("initialise", "train")
 """What a trial's process says it is doing while its clock runs, and while it sends messages."""
-_OWN_PHASES = ("setup", "calibrate")
-"""What it says while it does the harness's own work: before the entry comes, and counting the operations of a step."""
+_OWN_PHASES = ("setup", "ask", "calibrate")
+"""What it says while it does the harness's own work: before the entry comes, asking for its batch size in a process
+that ends with the answer, and counting the operations of a step."""
 LOG_SHARE, LOG_SLACK_SEC = 0.1, 1.0
-"""Of the time on the clock, and seconds more: so much may messages, and looking after the entry, take off it."""
+"""Of the time on the clock, and seconds more: so much may messages, and looking after the entry, take off it; and as
+long as the process waited for a core, which it may have done then."""
 TIME_SHARE, TIME_SLACK_SEC = 0.05, 3.0
 """By how much more than the trial's own clock says its training may take by the parent's; the parent reads its clock
 when it finds the time to take a message."""
@@ -56,7 +59,10 @@ class Accounts:
         """CPU seconds that they had on the clock."""
         self.cpu_until_judged = 0.0
         """CPU seconds of the process until it was stopped last, since the entry came."""
+        self.waited_sec = 0.0
+        """For how long its main thread was ready to train and had no core, where the system tells (Linux)."""
         self._since = time.monotonic(), self._read_cpu()
+        self._waited = waited_for_a_core(pid)
 
     def _read_cpu(self) -> float:
         """With that of children that have ended; 0 once the process is gone."""
@@ -72,7 +78,10 @@ class Accounts:
         cpu = max(0.0, now[1] - self._since[1])
         self.wall[self.phase] = self.wall.get(self.phase, 0.0) + now[0] - self._since[0]
         self.cpu[self.phase] = self.cpu.get(self.phase, 0.0) + cpu
-        self.phase, self._since = phase, now
+        waited = waited_for_a_core(self._pid)
+        if self.phase in TRAINING_PHASES:
+            self.waited_sec += max(0.0, waited - self._waited)
+        self.phase, self._since, self._waited = phase, now, waited
 
     def excuse(self, seconds: float) -> None:
         """So many of the last wall seconds are nobody's: its parent did not look, or the process was stopped."""
@@ -91,7 +100,7 @@ class Accounts:
     def resumed(self, segments: Mapping[str, float], timed_cpu: float) -> None:
         """The process went on from another one's clock: only what passes from here on can be compared."""
         self.enter(self.phase)
-        self.wall, self.cpu = {}, {"setup": self.cpu.get("setup", 0.0)}
+        self.wall, self.cpu, self.waited_sec = {}, {"setup": self.cpu.get("setup", 0.0)}, 0.0
         self.claimed_before, self.cpu_before = segments, timed_cpu
         self.cpu_until_judged = 0.0
 
@@ -103,7 +112,7 @@ class Accounts:
         """What the trial's own clock says of the same phases."""
         spent = {name: segments.get(name, 0.0) - self.claimed_before.get(name, 0.0) for name in (*TIMED, "log")}
         timed = sum(spent[name] for name in TIMED)
-        return timed + min(spent["log"], LOG_SHARE * timed + LOG_SLACK_SEC)
+        return timed + min(spent["log"], LOG_SHARE * timed + LOG_SLACK_SEC + self.waited_sec)
 
     @property
     def free_cpu_sec(self) -> float:
@@ -112,6 +121,14 @@ class Accounts:
     def claimed_cpu_sec(self, rows: Sequence[Mapping[str, float]]) -> float:
         """What it says of its CPU time on the clock until its last evaluation."""
         return max(0.0, rows[-1][CPU] - self.cpu_before) if rows else 0.0
+
+
+def waited_for_a_core(pid: int | None) -> float:
+    """Seconds that a process's main thread has been ready and had no core; 0 where the system does not tell."""
+    try:
+        return int(Path("/proc", str(pid), "schedstat").read_text().split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,6 +19,7 @@ DATA = frozenset({"load_split", "examples", "strata", "groups", "resampling", "c
 
 INNER = frozenset({"bind", "_backend", "_bound"})
 """Attributes that lead into the harness."""
+_MISSING = object()
 Report = Callable[[str], None]
 
 
@@ -82,7 +83,12 @@ def _view_class(shown: Callable[[MethodType], Callable[..., Any]]) -> Callable[[
             if name in INNER:
                 report(f"reaches for the harness: workload.{name}")
                 raise AttributeError(f"workload.{name} is the harness's")
-            value = getattr(workload, name)
+            try:
+                value = getattr(workload, name)
+            except AttributeError:  # which has the workload, and names its class
+                value = _MISSING
+            if value is _MISSING or name.startswith("__"):
+                raise AttributeError(f"the workload has no attribute {name!r}")
             if not isinstance(value, MethodType) or value.__self__ is not workload:
                 return value
             return methods.setdefault(name, shown(value))

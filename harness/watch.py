@@ -8,6 +8,7 @@ A breach is reported at once and disqualifies the trial; nothing is prevented he
 
 from __future__ import annotations
 
+import _posixsubprocess
 import _signal
 import _thread
 import ctypes
@@ -19,6 +20,7 @@ import os
 import resource
 import signal
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -86,7 +88,11 @@ _BY_THE_CALLER: Mapping[str, str] = {
     "marshal.loads": "makes code at run time",
 }
 """Events that count when the very function which causes them is the entry's: libraries do these things as well."""
-_PROCESSES = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system"})
+_PROCESS_EVENT = "timetrial.fork_exec"
+"""Of the function below all of Python's that start a program, of which no event of Python's own tells."""
+_PROCESSES = frozenset(
+    {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system", _PROCESS_EVENT}
+)
 _THREAD_EVENT = "_thread.start_new_thread"
 _THREADS = frozenset({_THREAD_EVENT, "_thread.start_joinable_thread"})
 _SIGNAL_EVENT = "timetrial.signal"
@@ -154,6 +160,8 @@ class Watch:
                 setattr(module, name, _audited(_THREAD_EVENT, getattr(module, name)))
         for module, name in itertools.product((signal, _signal), _UNTOLD_SIGNALS):
             setattr(module, name, _audited(_SIGNAL_EVENT, getattr(module, name), self._pid))
+        for module, name in ((_posixsubprocess, "fork_exec"), (subprocess, "_fork_exec")):
+            setattr(module, name, _audited(_PROCESS_EVENT, getattr(module, name)))
         sys.setprofile = _audited(_PROFILE_EVENT, sys.setprofile)
         for name in ("_cast", "memmove", "memset"):
             setattr(ctypes, name, _audited(_MEMORY_EVENT, getattr(ctypes, name)))
@@ -222,6 +230,8 @@ class Watch:
     def _on_raw_memory(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
         if caller := self._callers.beyond_python(frame):
             self._tell("reaches for raw memory through ctypes", caller)
+        elif event == "ctypes.dlopen" and self._callers.is_own(args[0]):  # by whichever library
+            self.report(f"loads machine code: {PurePath(args[0]).name}")
 
     def _on_limit(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
         of_time = any(type(value) is int and value == resource.RLIMIT_CPU for value in args[:2])

@@ -54,7 +54,7 @@ class TrialBackend(Backend, Protocol):
     def is_container(self, value: Any, like: Any) -> bool: ...
 
     def structure(self, params: Any) -> Mapping[str, tuple[int, ...]]:
-        """Shapes of all parameters by name."""
+        """Shapes of all parameters by name, as Python's own numbers and texts: compared later, they run nothing."""
 
     def versions(self) -> dict[str, str]: ...
 

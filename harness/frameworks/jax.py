@@ -219,7 +219,7 @@ class JaxBackend:
 
     def structure(self, params: Any) -> dict[str, tuple[int, ...]]:
         leaves, _ = jax.tree_util.tree_flatten_with_path(params)
-        return {jax.tree_util.keystr(path): tuple(jnp.shape(leaf)) for path, leaf in leaves}
+        return {jax.tree_util.keystr(path): tuple(map(int, jnp.shape(leaf))) for path, leaf in leaves}
 
     def versions(self) -> dict[str, str]:
         return {"jax": jax.__version__, "optax": optax.__version__}

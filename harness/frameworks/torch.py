@@ -254,7 +254,7 @@ class TorchBackend:
 
     def structure(self, params: torch.nn.Module) -> dict[str, tuple[int, ...]]:
         """What compiling a model or wrapping it puts in front of its names is left out."""
-        return {_WRAPPED.sub("", name): tuple(p.shape) for name, p in params.named_parameters()}
+        return {_WRAPPED.sub("", str.__str__(name)): tuple(map(int, p.shape)) for name, p in params.named_parameters()}
 
     def versions(self) -> dict[str, str]:
         return {"torch": torch.__version__}

@@ -27,9 +27,15 @@ POINTLESS = (
     *("metric_replaced_on_import", "claim_that_cannot_be_kept"),
 )
 """What they change in the trial's process has no part in its evaluation: nothing is gained, and there is no breach."""
-CHARGED = ("collected_in_the_log", "trains_when_its_names_are_asked", "tree_that_trains", "signature_that_trains")
+CHARGED = (
+    *("collected_in_the_log", "trains_when_its_names_are_asked", "tree_that_trains", "signature_that_trains"),
+    "collected_after_the_look",
+)
 """What runs where the clock stood is on the clock."""
-UNHEARD_OF = (*("message_changed", "path_that_looks", "function_given_other_code", "function_underneath"),)
+UNHEARD_OF = (
+    *("message_changed", "path_that_looks", "function_given_other_code", "function_underneath"),
+    *("pickled_for_the_judge", "numbers_of_its_own_kind"),
+)
 """Nobody calls what they put in the place of something else, or it does what it did."""
 OPEN_DATA = ("data_file_read", "root_of_the_process")
 CHEATS = sorted(
@@ -239,6 +245,29 @@ def test_what_honest_entries_do_is_no_breach(source, tmp_path, data_dir):
     (folder / "settings.json").write_text('{"rate": 0.001}')
     _, [(record, _)] = go(tmp_path / "out", folder, budget_sec=600.0)  # some machines compile for a minute
     assert (record.stop_reason, record.breaches) == (StopReason.TARGET_REACHED, ()), record.stop_detail
+
+
+MACHINE_CODE = """
+from pathlib import Path
+
+import honest_torch as honest
+import torch
+from honest_torch import *
+
+def init_optimizer_state(*arguments):
+    try:
+        torch.ops.load_library(str(Path(__file__).with_name("fast.so")))
+    except OSError:
+        pass
+    return honest.init_optimizer_state(*arguments)
+"""
+
+
+def test_machine_code_in_an_entrys_folder_is_a_breach_whoever_loads_it(tmp_path, data_dir):
+    folder = put("honest_torch", tmp_path / "entry", tmp_path / "out", data_dir).parent
+    (folder / "submission.py").write_text(MACHINE_CODE)
+    _, [(record, _)] = go(tmp_path / "out", folder)
+    assert record.stop_reason is StopReason.DISQUALIFIED and "loads machine code: fast.so" in record.stop_detail
 
 
 def test_an_entry_in_jax_may_import_torch(tmp_path, data_dir):

@@ -1,6 +1,8 @@
 """Parameters that met a target, kept and evaluated again without the entry."""
 
 import dataclasses
+import pickle
+import pickletools
 import re
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 from harness.claim import CLAIM_FILE, ClaimError, read_claim, save_claim, values_of, workload_of
 from harness.data import evaluation_batches
 from harness.frameworks import load
-from harness.judge import Judge, judge_of, verified
+from harness.judge import DistantJudge, Judge, Judged, judge_of, verified
 from harness.plan import plan_trials
 from harness.seeds import key_words
 from harness.suite import Request
@@ -59,7 +61,7 @@ def test_verification_finds_what_the_trial_found(name, framework, tmp_path, monk
     fewer_examples(monkeypatch, name)
     task = task_of(name, framework, tmp_path)
     backend, workload, params, state = started(task, seed=7)
-    save_claim(tmp_path / CLAIM_FILE, values_of(workload, backend, params, state))
+    save_claim(tmp_path / CLAIM_FILE, values_of(workload, backend, params, state).packed())
     stored = evaluation_batches(workload.examples("validation"), workload.eval_batch_size)
     own = workload.evaluate(backend.evaluated(workload, params, state, map(workload.collate, stored)))
     found = verified(*judge_of(task), tmp_path)
@@ -69,7 +71,7 @@ def test_verification_finds_what_the_trial_found(name, framework, tmp_path, monk
 def test_values_come_back_by_name(tmp_path):
     task = task_of("cifar", "torch", tmp_path)
     backend, workload, params, state = started(task, seed=1)
-    save_claim(tmp_path / CLAIM_FILE, values_of(workload, backend, params, state))
+    save_claim(tmp_path / CLAIM_FILE, values_of(workload, backend, params, state).packed())
     values = read_claim(tmp_path / CLAIM_FILE, workload)
     exported = backend.export_parameters(workload, params)
     assert values.parameters.keys() == exported.keys()
@@ -81,10 +83,10 @@ def test_what_hangs_on_the_model_of_a_submission_has_no_part_in_its_evaluation(t
     fewer_examples(monkeypatch, "mnist")
     backend, workload, params, state = started(task_of("mnist", "torch", tmp_path), seed=3)
     judge = Judge(*bound_anew("mnist", "torch", tmp_path))
-    before = judge.evaluate(values_of(workload, backend, params, state), "validation")
+    before = judge.evaluate(values_of(workload, backend, params, state).packed(), "validation")
     params.register_forward_hook(lambda module, inputs, output: 100.0 * output.roll(1, 1))
     params.forward = lambda batch, dropout_rate: pytest.fail("the submission's model was asked")
-    assert judge.evaluate(values_of(workload, backend, params, state), "validation") == before
+    assert judge.evaluate(values_of(workload, backend, params, state).packed(), "validation") == before
 
 
 def test_values_are_copies(tmp_path):
@@ -97,6 +99,21 @@ def test_values_are_copies(tmp_path):
         for tensor in (*params.parameters(), *params.buffers()):
             tensor.zero_()
     assert all(np.array_equal({**values.parameters, **values.statistics}[name], array) for name, array in kept.items())
+
+
+def test_what_is_sent_to_the_judge_is_of_plain_types_alone(tmp_path):
+    """Of any other type an entry could say how it is pickled, which would run while the clock stands."""
+    backend, workload, params, state = started(task_of("cifar", "torch", tmp_path), seed=3)
+    told = []
+    judge = DistantJudge(lambda kind, payload: told.append(pickle.dumps((kind, payload))), Answers())
+    judge.evaluate(values_of(workload, backend, params, state).packed(), "validation")
+    opcodes = {opcode.name for opcode, *_ in pickletools.genops(told[0])}
+    assert "BINBYTES" in opcodes and not opcodes & {"GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD"}
+
+
+class Answers:
+    def recv(self):
+        return Judged("validation", {})
 
 
 def damage(path):
@@ -129,7 +146,7 @@ def pickled(path):
 def test_a_claim_that_holds_nothing_is_refused(harm, message, tmp_path):
     task = task_of("mnist", "torch", tmp_path)
     backend, workload, params, state = started(task, seed=1)
-    save_claim(tmp_path / CLAIM_FILE, values_of(workload, backend, params, state))
+    save_claim(tmp_path / CLAIM_FILE, values_of(workload, backend, params, state).packed())
     harm(tmp_path / CLAIM_FILE)
     refused = verified(*judge_of(task), tmp_path)
     assert isinstance(refused, ClaimError) and re.search(message, str(refused))

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from harness.compat.sources import read_sources
-from harness.entry import find_entry, load_functions
+from harness.entry import InvalidSubmissionError, find_entry, load_functions
 from harness.entry_imports import import_libraries
 from harness.errors import UsageError
 
@@ -104,10 +104,38 @@ def test_the_digest_follows_every_source_file(write_entry):
     assert find_entry(str(folder)).digest != before
 
 
+def test_the_digest_follows_every_file_that_an_entry_may_read_and_no_results(write_entry):
+    folder = write_entry("a")
+    before = find_entry(str(folder)).digest
+    (folder / "table.npz").write_bytes(b"1")
+    with_table = find_entry(str(folder)).digest
+    (folder / "table.npz").write_bytes(b"2")
+    assert len({before, with_table, find_entry(str(folder)).digest}) == 3
+    (folder / "table.npz").unlink()
+    for name in (".note", "__pycache__/a.pyc", "runs/run.json", "runs/a_torch/study_1/trial.json"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("{}")
+    assert find_entry(str(folder)).digest == before
+
+
 def test_relative_imports_work_inside_an_entry(write_entry):
     folder = write_entry("mine", tail="from .helper import VALUE\n")
     (folder / "helper.py").write_text("VALUE = 41\n")
     assert load_functions(find_entry(str(folder)), "torch", defaults=True).VALUE == 41
+
+
+def test_an_initializer_that_comes_with_a_star_counts_and_one_that_nobody_sees_is_refused(write_entry):
+    folder = write_entry("a", tail="from starting import *\n")
+    helper = folder / "starting.py"
+    helper.write_text(
+        "def init_model_params(workload, params, state, hyperparameters, queue, rng):\n    return params, state\n"
+    )
+    assert find_entry(str(folder)).track == "initializers"
+    helper.write_text("globals()['init_' + 'model_params'] = lambda *_: None\n")
+    entry = find_entry(str(folder))
+    assert entry.track == "algoperf"
+    with pytest.raises(InvalidSubmissionError, match="has init_model_params, which the file does not show"):
+        load_functions(entry, "torch", defaults=False)
 
 
 def test_an_entry_with_an_initializer_is_in_the_initializers_track(write_entry):

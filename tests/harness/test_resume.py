@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+import pickletools
 import time
 
 import pytest
@@ -55,6 +56,14 @@ def run(task, kill=None):
         return rows, run_trial(task, send)
     except KilledError:
         return rows, None
+
+
+def test_what_a_checkpoint_has_beside_the_charged_part_is_of_plain_types(tmp_path, write_entry):
+    """Of any other type an entry could say how it is pickled, which would run while the clock stands."""
+    place = CheckpointPlace(tmp_path / "checkpoint", every_sec=0.0)
+    run(task_of(write_entry("plain"), "torch", place), after_evaluation(2))
+    opcodes = {opcode.name for opcode, *_ in pickletools.genops(place.read())}
+    assert "BINFLOAT" in opcodes and not opcodes & {"GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD"}
 
 
 def after_evaluation(number):

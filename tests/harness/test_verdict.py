@@ -1,6 +1,11 @@
 """What the parent makes of a trial: its accounts of time against the trial's own, and the claim."""
 
 import dataclasses
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -8,7 +13,16 @@ from harness import verdict as module
 from harness.clock import TIMED
 from harness.plan import plan_trials
 from harness.suite import Request
-from harness.verdict import Accounts, Verification, claim_breach, ledger_breach, time_breach, untimed_breach, verdict
+from harness.verdict import (
+    Accounts,
+    Verification,
+    claim_breach,
+    ledger_breach,
+    time_breach,
+    untimed_breach,
+    verdict,
+    waited_for_a_core,
+)
 from results.record import CPU, STEPS, WALL, StopReason
 
 SEGMENTS = dict.fromkeys((*TIMED, "log"), 0.0)
@@ -54,6 +68,36 @@ def test_a_clock_that_agrees_is_believed_and_a_slow_one_is_not(now):
     assert time_breach(accounts, {**honest, "step": 17.0}) == "trained for 40.0 s while its own clock says 19.9 s"
 
 
+def test_a_log_may_take_as_long_as_the_process_waited_for_a_core(now, monkeypatch):
+    """On a core that it shares, a process waits wherever it is."""
+    waited = iter([0.0, 1.0, 1.0, 31.0])
+    monkeypatch.setattr(module, "waited_for_a_core", lambda pid: next(waited))
+    starved = {**SEGMENTS, "step": 40.0, "log": 30.0}
+    accounts = accounts_of(now, ("setup", 9), ("train", 70))
+    assert accounts.waited_sec == 30.0 and time_breach(accounts, starved) == ""
+    monkeypatch.setattr(module, "waited_for_a_core", lambda pid: 0.0)
+    assert time_breach(accounts_of(now, ("setup", 9), ("train", 70)), starved)
+
+
+@pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="this system does not count that")
+def test_waiting_for_a_core_is_counted():
+    core = {min(os.sched_getaffinity(0))}
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
+    try:
+        for process in busy:
+            os.sched_setaffinity(process.pid, core)
+        for _ in range(600):
+            if sum(waited_for_a_core(process.pid) for process in busy) > 0.2:
+                break
+            time.sleep(0.05)
+        else:
+            pytest.fail("two processes on a core, and none of them waits")
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+
+
 def test_time_moved_into_an_untimed_segment_is_seen(now):
     accounts = accounts_of(now, ("train", 20), ("evaluate", 1), ("train", 20))
     assert time_breach(accounts, {**SEGMENTS, "step": 10.0, "evaluate": 31.0})
@@ -93,7 +137,7 @@ VERIFIED = {"value": 1.0, "wall_sec": 0.4}
 )
 def test_cpu_time_off_the_clock_is_seen(now, claimed, on_a_gpu, told):
     accounts = Accounts(1, on_a_gpu)
-    for phase, seconds in (("setup", 1.0), ("initialise", 2.0), ("train", 19.0), ("evaluate", 1.0)):
+    for phase, seconds in (("setup", 1.0), ("ask", 9.0), ("initialise", 2.0), ("train", 19.0), ("evaluate", 1.0)):
         now.passes(accounts, phase, seconds)
     accounts.stop()
     now.wall += 50.0  # the judge's

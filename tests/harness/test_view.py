@@ -26,6 +26,15 @@ def test_jax_transforms_its_methods(view, transform):
     assert np.asarray(found).ravel() == pytest.approx([float(expected)], rel=1e-6)
 
 
+def test_what_there_is_not_leads_nowhere(view):
+    with pytest.raises(AttributeError, match="the workload has no attribute 'nothing'") as raised:
+        view.nothing  # noqa: B018
+    error = raised.value
+    assert error.obj is view and error.__context__ is None and "mnist" not in repr(error).lower()
+    with pytest.raises(TypeError):
+        vars(view)
+
+
 def test_weak_references_lead_nowhere(view):
     table = weakref.WeakKeyDictionary({view: 1, view.model_fn: 2})
     assert table[view] == 1 and table[view.model_fn] == 2
