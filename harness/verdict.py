@@ -64,20 +64,22 @@ class Accounts:
         self._since = time.monotonic(), self._read_cpu()
         self._waited = waited_for_a_core(pid)
 
-    def _read_cpu(self) -> float:
-        """With that of children that have ended; 0 once the process is gone."""
+    def _read_cpu(self) -> tuple[float, float]:
+        """Its own, and that of children that have ended; 0 once the process is gone."""
         try:
             times = psutil.Process(self._pid).cpu_times()
         except psutil.Error:
-            return 0.0
-        return sum(times[:4])
+            return 0.0, 0.0
+        return times.user + times.system, times.children_user + times.children_system
 
     def enter(self, phase: str) -> None:
         """Charges what passed since the last phase began to it."""
         now = time.monotonic(), self._read_cpu()
-        cpu = max(0.0, now[1] - self._since[1])
+        own, childrens = (max(0.0, later - earlier) for later, earlier in zip(now[1], self._since[1], strict=True))
         self.wall[self.phase] = self.wall.get(self.phase, 0.0) + now[0] - self._since[0]
-        self.cpu[self.phase] = self.cpu.get(self.phase, 0.0) + cpu
+        # While it asks for the batch size, the entry's code runs in a child alone.
+        for left, cpu in (("setup" if self.phase == "ask" else self.phase, own), (self.phase, childrens)):
+            self.cpu[left] = self.cpu.get(left, 0.0) + cpu
         waited = waited_for_a_core(self._pid)
         if self.phase in TRAINING_PHASES:
             self.waited_sec += max(0.0, waited - self._waited)
