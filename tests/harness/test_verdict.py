@@ -149,6 +149,18 @@ def test_cpu_time_off_the_clock_is_seen(now, claimed, on_a_gpu, told):
     assert untimed_breach(accounts, [{CPU: claimed / 2}, {CPU: claimed}]) == told
 
 
+def test_what_is_free_for_making_the_model_is_so_for_nothing_else(now):
+    def seen(making, training):
+        accounts = Accounts(1)
+        now.passes(accounts, "import", making)
+        now.passes(accounts, "train", training)
+        accounts.stop()
+        return untimed_breach(accounts, [{CPU: 10.0}])
+
+    assert seen(2.8, 10.1) == seen(0.1, 11.9) == ""
+    assert seen(0.1, 12.1) and seen(3.2, 10.0)
+
+
 def test_cpu_time_of_earlier_processes_is_not_compared(now):
     accounts = Accounts(1)
     now.passes(accounts, "setup", 3.0)
