@@ -31,7 +31,7 @@ from harness.declarations import FRAMEWORKS, Framework
 from harness.errors import UsageError
 from harness.frameworks import set_thread_environment
 from harness.judge import JudgeProcess, Question
-from harness.machine import descendants, is_stopped, whole_cores
+from harness.machine import descendants, has_ended, is_stopped, parent_of, whole_cores
 from harness.running import NOT_SAVED, RunningTrial, make_record, receive
 from harness.task import TrialTask
 from harness.verdict import Accounts, Verification
@@ -53,6 +53,8 @@ PRELOAD: Mapping[str, tuple[str, ...]] = {
 PRELOAD_FOLDS = "sklearn.model_selection"
 """For trials on a fold, which split their data anew; it takes over a second."""
 PRELOAD_LAST = "harness.all_workloads"
+STATUS_UNKNOWN = 255
+"""A process's exit code when the fork server, which would tell it, is gone."""
 _TEMPORARY = "timetrial-logs-"
 DATA_DIR_VARIABLE = "TIMETRIAL_DATA_DIR"
 _DISTRIBUTED_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -233,16 +235,26 @@ def _start(context: Any, task: TrialTask, digest: str, slot: Slot, judging: Judg
     trial = RunningTrial(task, digest, process, connection, slot, log, judging, started_at, now, now)
     trial.version, trial.saved, trial.may_resume = version, saved, version is not None
     trial.accounts = Accounts(process.pid, starts_gpu=bool(slot.gpu))
+    trial.server = parent_of(process.pid)
     return trial
 
 
 def _start_process(
-    context: Any, target: Callable[..., None], arguments: tuple[Any, ...], slot: Slot, log: Path
+    context: Any, target: Callable[..., None], arguments: tuple[Any, ...], slot: Slot, log: Path, tries: int = 3
 ) -> tuple[BaseProcess, Connection]:
     here, there = context.Pipe()
     process = context.Process(target=target, args=(*arguments, there, slot, log), daemon=True)
-    with without_main_module():
-        process.start()
+    try:
+        with without_main_module():
+            process.start()
+    except (EOFError, ConnectionError):  # the fork server was killed just now; the next call starts another
+        here.close()
+        there.close()
+        if tries == 1:
+            raise UsageError(
+                "the process that starts trials is killed again and again; is there enough memory?"
+            ) from None
+        return _start_process(context, target, arguments, slot, log, tries - 1)
     there.close()
     return process, here
 
@@ -290,12 +302,16 @@ def _goes_on(trial: RunningTrial) -> bool:
         trial.breaches.append(NOT_SAVED)
     if trial.breaches:
         return False
-    killed = -(trial.process.exitcode or 0) in RESUMED_AFTER
+    killed = -(trial.process.exitcode or 0) in RESUMED_AFTER or _went_with_its_server(trial)
     if killed and not trial.excused and trial.task.checkpoint.version() == trial.version:
         trial.deaths += 1
     elif killed:
         trial.deaths = 0
     return trial.starts_over or (killed and (trial.excused or trial.deaths < DEATHS_WITHOUT_PROGRESS))
+
+
+def _went_with_its_server(trial: RunningTrial) -> bool:
+    return trial.process.exitcode == STATUS_UNKNOWN and has_ended(trial.server)
 
 
 def _restart(context: Any, trial: RunningTrial) -> RunningTrial:

@@ -64,6 +64,23 @@ def is_stopped(pid: int) -> bool:
     return False
 
 
+def parent_of(pid: int | None) -> int | None:
+    """Whose child a process is; None where that cannot be told."""
+    with contextlib.suppress(psutil.Error):
+        return psutil.Process(pid).ppid() if pid else None
+    return None
+
+
+def has_ended(pid: int | None) -> bool:
+    """Whether a process is gone, also where nobody has asked for its exit code yet; False for None."""
+    if pid is None:
+        return False
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def descendants(pid: int) -> set[int]:
     """Numbers of the processes that a process has started, and those have, and which are still there."""
     try:

@@ -38,8 +38,8 @@ class RunningTrial:
     ``deaths`` counts processes of it that were killed before they got further than that; one that is ``excused`` was
     killed on purpose. One that ``may_resume`` has a checkpoint, and has not said yet that it goes on from there.
     ``judged`` has the metrics that its judge found since the last evaluation was told, and ``saved`` the digests of the
-    checkpoints that it may go on from. ``first_sign`` is the time here and the trial's own when it gave its first sign
-    of life."""
+    checkpoints that it may go on from. ``server`` is the process that its own was forked by. ``first_sign`` is the time
+    here and the trial's own when it gave its first sign of life."""
 
     task: TrialTask
     digest: str
@@ -73,6 +73,7 @@ class RunningTrial:
     may_resume: bool = False
     judged: dict[str, float] = dataclasses.field(default_factory=dict)
     saved: set[str] = dataclasses.field(default_factory=set)
+    server: int | None = None
 
 
 def receive(trial: RunningTrial) -> None:

@@ -66,14 +66,16 @@ def test_a_trial_stands_still_while_it_is_judged(tmp_path, write_entry):
     assert seen and set(seen) == {psutil.STATUS_STOPPED}
 
 
-def test_a_trial_that_loses_its_judge_goes_on_and_ends_as_any_other(tmp_path, write_entry):
+@pytest.mark.parametrize("lost", [lambda own, judge: judge, lambda own, judge: own.parent()], ids=["judge", "server"])
+def test_a_trial_that_loses_a_process_it_needs_goes_on_and_ends_as_any_other(tmp_path, write_entry, lost):
     killed = []
 
     def kill_once(own, judge):
         if not killed:
-            killed.append(judge.pid)
-            judge.kill()
-            judge.wait()
+            process = lost(own, judge)
+            killed.append(process.pid)
+            process.kill()
+            psutil.wait_procs([judge, own] if process != judge else [judge], timeout=60)
 
     entry = write_entry("adam")
     record, rows = go(tmp_path / "disturbed", entry, kill_once)
