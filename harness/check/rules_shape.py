@@ -61,7 +61,7 @@ def by_shape(source: Source) -> Iterable[Hit]:
         elif isinstance(node, ast.Compare):
             yield from _by_layer(sizes, node)
     yield from _as_keys(source)
-    yield from _by_batch(source)
+    yield from _by_batch(sizes)
     for node, text in texts_of_the_model(source).decisions():
         yield node, f"asks whether the model is a {text}"
     for node, text in texts_of_the_modules(source).decisions():
@@ -96,11 +96,11 @@ def _as_keys(source: Source) -> Iterator[Hit]:
         match node:
             case ast.Call(args=[first, *_]) if called(node) in _HASHES and is_number(first):
                 yield node, "makes a key of a number of the workload"
-            case ast.Subscript(value=table, slice=key, ctx=ast.Load()) if is_number(key) and _is_written(source, table):
+            case ast.Subscript(value=table, slice=key, ctx=ast.Load()) if is_number(key) and _is_written_out(source, table):
                 yield node, "chooses from a table by a number of the workload"
 
 
-def _is_written(source: Source, table: ast.expr) -> bool:
+def _is_written_out(source: Source, table: ast.expr) -> bool:
     """Whether a table is written out in the file: its values are no results of a computation."""
     return isinstance(table, ast.List | ast.Tuple | ast.Dict) or bool(source.constant_values(table))
 
@@ -112,6 +112,7 @@ class Sizes:
         self.source = source
         self.bindings, self.parts = list(bindings(source.tree)), list(parts(source.tree))
         self.counted, self.sized = Names(source.scopes), Names(source.scopes)
+        self.is_length = _batch_lengths(source)
         self.counted.spread([*self.bindings, *self.parts], lambda _, value: self._is_counted(value))
         functions = [(function, ast.Tuple(values)) for function, values in returned(source.tree)]
         self.sized.spread([*self.bindings, *self.parts, *functions], self._gives_size)
@@ -238,6 +239,8 @@ class Sizes:
         sides = list(sides)
         if not any(map(self.is_size, sides)):
             return
+        if any(map(self.is_length, sides)):
+            sides = [side for side in sides if self.is_length(side) or _is_written(side)]
         real = any(isinstance(n, ast.Attribute) and n.attr in _REALS for side in sides for n in ast.walk(side))
         real = real or any(isinstance(n, ast.Constant) and n.value in _REALS for side in sides for n in ast.walk(side))
         remains = any(self.is_size(side) and isinstance(getattr(side, "op", None), ast.Mod) for side in sides)
@@ -272,19 +275,22 @@ def _ends_of_range(side: ast.expr) -> list[ast.expr]:
 # ---- lengths of batches ----
 
 
-def _by_batch(source: Source) -> Iterator[Hit]:
+def _by_batch(sizes: Sizes) -> Iterator[Hit]:
     """``len(batch["targets"]) == 17``, which asks what get_batch_size gave by the workload's name. What is not written
     as a number may be what it gives for every workload."""
-    is_length = _batch_lengths(source)
-    for node in source.nodes:
+    for node in sizes.source.nodes:
         if not isinstance(node, ast.Compare) or not isinstance(node.ops[0], _EQUALITY):
             continue
         sides = [node.left, *node.comparators]
-        if any(map(is_length, sides)):
-            written = [side for side in sides if not any(isinstance(n, ast.Name) for n in ast.walk(side))]
-            found = [number for number in numbers_in(written) if number >= _SMALLEST_TELLTALE]
+        if any(map(sizes.is_length, sides)) and not any(map(sizes.is_size, sides)):
+            found = [number for number in numbers_in(filter(_is_written, sides)) if number >= _SMALLEST_TELLTALE]
             if found:
                 yield node, f"compares a batch's length with {', '.join(map(str, found))}"
+
+
+def _is_written(expression: ast.expr) -> bool:
+    """Whether an expression has no names."""
+    return not any(isinstance(node, ast.Name) for node in ast.walk(expression))
 
 
 def _batch_lengths(source: Source) -> Callable[[ast.AST], bool]:
@@ -306,7 +312,11 @@ def _batch_lengths(source: Source) -> Callable[[ast.AST], bool]:
 
     def is_length(node: ast.AST) -> bool:
         match node:
-            case ast.Call(func=ast.Name(id="len"), args=[given]):
+            case (
+                ast.Call(func=ast.Name(id="len"), args=[given])
+                | ast.Subscript(value=ast.Attribute(value=given, attr="shape"), slice=ast.Constant(value=0))
+                | ast.Call(func=ast.Attribute(value=given, attr="size"), args=[ast.Constant(value=0)])
+            ):
                 return is_part(given)
         return node in lengths
 

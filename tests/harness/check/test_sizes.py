@@ -73,10 +73,14 @@ def update_params(batch, global_step):
     17 == length  # !
     length in (17, 129)  # !
     inputs.shape[0] == 17  # !
+    batch["inputs"].size(0) == 17  # !
+    {17: 0.1}[inputs.shape[0]]  # !
+    inputs.shape[1] == SIZE  # !
     following = next(input_queue)
     len(following["targets"]) != 17  # !
     len(targets) == len(inputs) or length == size or length > 17 or length == 1
     length == SIZE or len(batch["targets"]) != SIZES["all"]
+    batch["inputs"].shape[0] == SIZE or inputs.size(0) != SIZE
     len(batch) == 3 or len(text[batch]) == 17 or len(kept) == 17
 SIZE = 128
 def get_batch_size(workload_name):
