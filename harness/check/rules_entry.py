@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from harness.check.findings import Finding, declare, finding, of_message
-from harness.check.names import Names, bindings, passed
-from harness.check.plain import WithDefault
+from harness.check.hyperparameter_reads import hyperparameters_read
 from harness.check.source import Source
 from harness.check.workload_names import named_workload
 from harness.compat.dependencies import DISTRIBUTIONS, read_requirements
@@ -135,21 +134,10 @@ def hyperparameters(folder: Path, sources: Iterable[Source]) -> Iterator[Finding
     keys = set.intersection(*({str(key) for key in point} for point in points))
     for source in sources:
         texts = {node.value for node in source.nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-        for node in _read_hyperparameters(source):
-            if node.attr not in keys | texts and not node.attr.startswith("_"):
-                message = f"reads hyperparameters.{node.attr}; the search space has {', '.join(sorted(keys))}"
+        for node, name in hyperparameters_read(source):
+            if name not in keys | texts and not name.startswith("_"):
+                message = f"reads hyperparameters.{name}; the search space has {', '.join(sorted(keys))}"
                 yield finding("missing-hyperparameter", source.path, node.lineno, message)
-
-
-def _read_hyperparameters(source: Source) -> Iterator[ast.Attribute]:
-    """Plain reads of attributes; one in a ``try`` may fail."""
-    names = Names(source.scopes, {"hyperparameters"})
-    names.spread([*bindings(source.tree), *passed(source.tree)], lambda _, value: value in names)
-    for node in source.nodes:
-        if not isinstance(node, ast.Attribute) or isinstance(node, WithDefault) or node.value not in names:
-            continue
-        if isinstance(node.ctx, ast.Load) and not any(isinstance(n, ast.Try) for n in source.ancestors(node)):
-            yield node
 
 
 def search_space(document: Document, key: tuple[str, ...]) -> Iterator[Finding]:

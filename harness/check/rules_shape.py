@@ -96,8 +96,9 @@ def _as_keys(source: Source) -> Iterator[Hit]:
         match node:
             case ast.Call(args=[first, *_]) if called(node) in _HASHES and is_number(first):
                 yield node, "makes a key of a number of the workload"
-            case ast.Subscript(value=table, slice=key, ctx=ast.Load()) if is_number(key) and _is_written_out(source, table):
-                yield node, "chooses from a table by a number of the workload"
+            case ast.Subscript(value=table, slice=key, ctx=ast.Load()):
+                if is_number(key) and _is_written_out(source, table):
+                    yield node, "chooses from a table by a number of the workload"
 
 
 def _is_written_out(source: Source, table: ast.expr) -> bool:

@@ -50,6 +50,9 @@ def findings(folder, name, space):
     return list(search_space_files(folder))
 
 
+RATE_OF = "def rate_of(hyperparameters):\n    return hyperparameters.final_rate"
+
+
 @pytest.mark.parametrize(
     ("reads", "lines"),
     [
@@ -61,9 +64,15 @@ def findings(folder, name, space):
         ("hasattr(hyperparameters, 'final_rate') and hyperparameters.final_rate", 0),
         ("'final_rate' in hyperparameters._fields and hyperparameters.final_rate", 0),
         ("hyperparameters._asdict()", 0),
+        ("hyperparameters = Config(**hyperparameters._asdict()); rate_of(hyperparameters)", 0),
+        ("hyperparameters = Config(**hyperparameters._asdict())\n    rate = hyperparameters.final_rate", 0),
+        ("rate = hyperparameters.final_rate\n    hyperparameters = Config(rate)", 1),
+        ("given = hyperparameters\n    given = Config(given)\n    other = given\n    other.final_rate", 0),
     ],
 )
 def test_a_hyperparameter_that_is_read_is_in_the_search_space(reads, lines, edited):
-    found = check(str(edited({"end": ["if global_step > 200:", f"    {reads}"]})), run=False).findings
+    lines_read = ["if global_step > 200:", *(f"    {line.strip()}" for line in reads.splitlines())]
+    top = RATE_OF if "rate_of" in reads else "import json"
+    found = check(str(edited({"top": top, "end": lines_read})), run=False).findings
     assert [finding.rule for finding in found] == ["missing-hyperparameter"] * lines
     assert all("reads hyperparameters.final_rate; the search space has beta2, " in f.message for f in found)
