@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Callable, Iterable, Iterator
 
+from harness.check.counters import counters
 from harness.check.findings import Hit, source_rule
 from harness.check.names import Names, bindings, called, parts, returned
 from harness.check.numbers import number_of, numbers_in
@@ -33,9 +34,6 @@ _NAMED = words("named_parameters named_modules named_children state_dict keys")
 _EQUALS = words("isclose allclose array_equal array_equiv equal isin eq issubset issuperset isdisjoint")
 _EQUALITY = ast.Eq | ast.NotEq | ast.In | ast.NotIn
 _COLLECTS = words("Size tuple list set frozenset array asarray tensor")
-_TIME = words("global_step step epoch")
-"""What moves while an entry trains: numbers made from it tell no workload."""
-
 _SMALLEST_TELLTALE = 8
 """Sizes below this are structure (two axes, one channel, three heads of a fused kernel), not a known model."""
 
@@ -77,7 +75,7 @@ _STAYS_A_NUMBER = words("int float str repr round encode abs format log log2 sqr
 
 def _as_keys(source: Source) -> Iterator[Hit]:
     """Numbers of the workload that are hashed, or choose from a table by themselves or by what remains of them."""
-    numbers = Names(source.scopes)
+    numbers, is_counter = Names(source.scopes), counters(source)
 
     def is_number(node: ast.AST) -> bool:
         match node:
@@ -87,8 +85,7 @@ def _as_keys(source: Source) -> Iterator[Hit]:
                 held = [function.value] if isinstance(function, ast.Attribute) else []
                 return called(node) in _HASHES | _STAYS_A_NUMBER and any(map(is_number, [*args, *held]))
             case ast.BinOp(left=left, right=right):
-                moving = any(isinstance(n, ast.Name) and n.id in _TIME for n in ast.walk(node))
-                return not moving and (is_number(left) or is_number(right))
+                return not any(map(is_counter, ast.walk(node))) and (is_number(left) or is_number(right))
         return node in numbers
 
     numbers.spread(bindings(source.tree), lambda _, value: is_number(value))
@@ -113,7 +110,7 @@ class Sizes:
         self.source = source
         self.bindings, self.parts = list(bindings(source.tree)), list(parts(source.tree))
         self.counted, self.sized = Names(source.scopes), Names(source.scopes)
-        self.is_length = _batch_lengths(source)
+        self.is_length, self.is_counter = _batch_lengths(source), counters(source)
         self.counted.spread([*self.bindings, *self.parts], lambda _, value: self._is_counted(value))
         functions = [(function, ast.Tuple(values)) for function, values in returned(source.tree)]
         self.sized.spread([*self.bindings, *self.parts, *functions], self._gives_size)
@@ -143,8 +140,8 @@ class Sizes:
                 return (self._number(modulus) or 0) > _LARGEST_TILE and self.is_size(left)
             case ast.Compare() | ast.Constant() | ast.Dict():
                 return False
-            case ast.BinOp() if any(isinstance(n, ast.Name) and n.id in _TIME for n in ast.walk(expression)):
-                return False
+            case ast.BinOp() if any(self.is_counter(n) and n not in self.sized for n in ast.walk(expression)):
+                return False  # what moves while an entry trains tells no workload
         return any(map(self.is_size, ast.iter_child_nodes(expression)))
 
     def _is_size_call(self, call: ast.Call) -> bool:

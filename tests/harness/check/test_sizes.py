@@ -62,6 +62,13 @@ class Optimizer:
 match p.shape:  # !
     case (784, 128):
         pass
+layers = 0
+for p in model.parameters():
+    layers += 1
+total * layers == 407080  # !
+bias = total
+bias += 1
+bias * 2 == 203542  # !
 """
 
 BATCHES = """
@@ -104,6 +111,22 @@ p.shape[-1] % 8 == 0 and p.shape[0] % 2 == 1 and p.numel() % 4096 == 0
 p.shape[-1] % width == 770 or global_step % 1000 == 770 or (global_step * p.numel()) % 1000 == 500
 epoch = global_step // (workload.num_train_examples // 128)
 epoch == 30
+start = int(0.8 * workload.step_hint)
+n = optimizer_state.setdefault("n", 0)
+optimizer_state["n"] = n + 1
+n - start == 10
+state["calls"] += 1
+state["calls"] - start == 100 or state.get("calls", 0) - start == 100
+class Schedule:
+    def __init__(self):
+        self.count, self.start = 0, int(0.8 * workload.step_hint)
+    def tick(self):
+        self.count += 1
+        return self.count - self.start == 100
+def advance(state):
+    made = state["made"]
+    made = made + 1
+    made % workload.step_hint == 100
 blocks = {}
 blocks.get(p.shape, 8)
 {"adam": 16}.get(name)
