@@ -32,6 +32,9 @@ _COUNTED = words("""
 _CONTAINERS = frozenset({"current_param_container", "model_params", "params"})
 _NAMED = words("named_parameters named_modules named_children state_dict keys")
 _EQUALS = words("isclose allclose array_equal array_equiv equal isin eq issubset issuperset isdisjoint")
+_DIVISORS = words("gcd lcm")
+_MAKES_TENSORS = words("empty zeros ones rand randn full eye")
+_RESHAPES = words("view reshape expand broadcast_to unflatten")
 _EQUALITY = ast.Eq | ast.NotEq | ast.In | ast.NotIn
 _COLLECTS = words("Size tuple list set frozenset array asarray tensor")
 _SMALLEST_TELLTALE = 8
@@ -58,6 +61,7 @@ def by_shape(source: Source) -> Iterable[Hit]:
             yield node, f"compares a size with {', '.join(map(str, telltale))}"
         elif isinstance(node, ast.Compare):
             yield from _by_layer(sizes, node)
+        yield from _tries_a_shape(source, node)
     yield from _as_keys(source)
     yield from _by_batch(sizes)
     for node, text in texts_of_the_model(source).decisions():
@@ -173,6 +177,10 @@ class Sizes:
         match node:
             case ast.Compare(left=left, ops=ops, comparators=others):
                 yield from self._of_comparison([left, *others], ops)
+            case ast.Call(args=args) if called(node) in _DIVISORS:
+                yield from filter(_has_a_large_prime, self._among(args))
+            case ast.Call(func=ast.Attribute(value=value, attr="is_same_size"), args=[other]):
+                yield from self._among(ast.Attribute(tensor, "shape", ast.Load()) for tensor in (value, other))
             case ast.Call(func=function, args=args) if called(node) in _EQUALS | ASKS:
                 yield from self._among([*args[:2], *([function.value] if isinstance(function, ast.Attribute) else [])])
             case ast.BinOp(left=left, op=ast.BitAnd(), right=right) if isinstance(left, ast.Set):
@@ -252,12 +260,47 @@ class Sizes:
             return self._constant(expression.args[0])
         if isinstance(expression, ast.Tuple | ast.List | ast.Set) and not self.source.is_constant(expression):
             return [value for part in expression.elts for value in self._constant(part)]
+        if isinstance(expression, ast.Attribute) and expression.attr == "shape":
+            return self._shape_of_made(expression.value)
         return self.source.constant_values(expression)
+
+    def _shape_of_made(self, tensor: ast.expr) -> list[ast.expr]:
+        """What ``torch.empty(784, 128)`` was given, also through a name."""
+        made = [tensor, *self.source.values_of.get(ast.unparse(tensor), ())]
+        calls = [call for call in made if isinstance(call, ast.Call) and called(call) in _MAKES_TENSORS]
+        written = [call.args for call in calls if all(map(self.source.is_constant, call.args))]
+        return [argument for arguments in written for argument in arguments]
 
     def _keys(self, table: ast.expr) -> list[ast.expr]:
         """Keys of a dictionary that is written out."""
         values = [table] if isinstance(table, ast.Dict) else self._constant(table)
         return [key for value in values if isinstance(value, ast.Dict) for key in value.keys if key is not None]
+
+
+def _has_a_large_prime(number: object) -> bool:
+    """Whether a number is no block size: what divides by it is as good as equal to it."""
+    rest = number if isinstance(number, int) else 0
+    for factor in range(2, _LARGEST_TILE):
+        while rest and rest % factor == 0:
+            rest //= factor
+    return rest > 1
+
+
+def _tries_a_shape(source: Source, node: ast.AST) -> Iterator[Hit]:
+    """``try: p.view(784, 128)``, which fails for other shapes."""
+    match node:
+        case ast.Call(func=ast.Attribute(attr=attr), args=args) if attr in _RESHAPES and args:
+            values = [value for each in args for value in source.constant_values(each)]
+            texts = any(isinstance(n, ast.Constant) and isinstance(n.value, str) for v in values for n in ast.walk(v))
+            numbers = [] if texts else list(numbers_in(values))  # array.view("uint32") is no shape
+            written = all(map(source.is_constant, args)) and all(number > 0 for number in numbers)
+            if written and max(numbers, default=0) >= _SMALLEST_TELLTALE and _may_fail(source, node):
+                yield node, f"tries whether a tensor has the size {', '.join(map(str, numbers))}"
+
+
+def _may_fail(source: Source, node: ast.AST) -> bool:
+    tries = [above for above in source.ancestors(node) if isinstance(above, ast.Try) and above.handlers]
+    return any(node in ast.walk(statement) for each in tries for statement in each.body)
 
 
 def _ends_of_range(side: ast.expr) -> list[ast.expr]:
@@ -281,7 +324,8 @@ def _by_batch(sizes: Sizes) -> Iterator[Hit]:
             continue
         sides = [node.left, *node.comparators]
         if any(map(sizes.is_length, sides)) and not any(map(sizes.is_size, sides)):
-            found = [number for number in numbers_in(filter(_is_written, sides)) if number >= _SMALLEST_TELLTALE]
+            written = [side for side in sides if _is_written(side)]
+            found = [number for number in numbers_in(written) if number >= _SMALLEST_TELLTALE]
             if found:
                 yield node, f"compares a batch's length with {', '.join(map(str, found))}"
 

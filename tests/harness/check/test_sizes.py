@@ -69,6 +69,18 @@ total * layers == 407080  # !
 bias = total
 bias += 1
 bias * 2 == 203542  # !
+math.gcd(workload.step_hint, 9973) > 1  # !
+PROBE = torch.empty(128, 784)
+any(PROBE.is_same_size(p) for p in params)  # !
+p.is_same_size(PROBE)  # !
+p.shape == PROBE.shape  # !
+p.shape == torch.zeros((128, 784)).shape  # !
+try:
+    p.view(128, 784)  # !
+    p.expand(SIDES)  # !
+except RuntimeError:
+    scale = 1.0
+SIDES = (128, 784)
 """
 
 BATCHES = """
@@ -127,6 +139,13 @@ def advance(state):
     made = state["made"]
     made = made + 1
     made % workload.step_hint == 100
+math.gcd(p.shape[0], 1024) > 1 or math.gcd(p.shape[0], p.shape[1]) == 1
+p.is_same_size(other) or p.shape == torch.zeros(rows, 784).shape
+p.view(128, 784)
+try:
+    p.view(-1, 784), p.view(rows, 128), p.view(1, 1), p.view("uint32"), p.view(torch.int32)
+except RuntimeError:
+    p.view(128, 784)
 blocks = {}
 blocks.get(p.shape, 8)
 {"adam": 16}.get(name)
