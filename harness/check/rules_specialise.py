@@ -174,10 +174,34 @@ def peeks(source: Source) -> Iterable[Hit]:
 
 
 def _is_a_test_result(source: Source, node: ast.Constant) -> bool:
-    """``"test/loss"``, ``key.startswith("test")``."""
-    parent = source.parents.get(node)
-    asked = isinstance(parent, ast.Call) and called(parent) == "startswith"
-    return isinstance(node.value, str) and (node.value.startswith("test/") or (asked and node.value == "test"))
+    """``"test/loss"``, ``key.startswith("test")``; not what leaves such keys out."""
+    if not isinstance(node.value, str):
+        return False
+    question = source.parents.get(node)
+    if isinstance(question, ast.Tuple):  # startswith(("test", "train"))
+        question = source.parents.get(question)
+    asked = isinstance(question, ast.Call) and called(question) == "startswith"
+    named = node.value.startswith("test/") or (asked and node.value == "test")
+    return named and not (question is not None and _leaves_out(source, question))
+
+
+def _leaves_out(source: Source, question: ast.AST) -> bool:
+    """``if not key.startswith("test")`` in a comprehension or before a block, and ``continue`` for such keys."""
+    within = source.parents.get(question)
+    kept = isinstance(within, ast.UnaryOp) and isinstance(within.op, ast.Not)
+    asks, within = (within, source.parents.get(within)) if kept and within else (question, within)
+    if isinstance(question, ast.Compare):  # "test/" not in key
+        kept = isinstance(question.ops[0], ast.NotIn) and not kept
+    elif not isinstance(question, ast.Call) or called(question) != "startswith":
+        return False
+    while kept and isinstance(within, ast.BoolOp) and isinstance(within.op, ast.And):
+        asks, within = within, source.parents.get(within)
+    match within:
+        case ast.comprehension(ifs=ifs):
+            return kept and asks in ifs
+        case ast.If(test=test, body=body, orelse=[]) if test is asks:
+            return kept or isinstance(body[0], ast.Continue)
+    return False
 
 
 def _benchmark_imports(source: Source) -> Iterator[Hit]:

@@ -275,6 +275,29 @@ OWN.joinpath("x").read_text()
 OTHER.read_text()  # !
 """
 
+LEFT_OUT = """
+{k: v for k, v in row.items() if not k.startswith("test")}
+[k for k in row if k.startswith("validation") and not k.startswith(("test/", "train/"))]
+[k for k in row if "test/" not in k]
+[k for k in row if k.startswith("test/")]  # !
+[k for k in row if not (k.startswith("test") and k.endswith("loss"))]  # !
+[v if k.startswith("test") else 0 for k, v in row.items()]  # !
+[v if not k.startswith("test") else -v for k, v in row.items()]  # !
+for key, value in row.items():
+    if key.startswith("test"):
+        continue
+    if not key.startswith("test"):
+        best = min(best, value)
+    if not key.startswith("test"):  # !
+        pass
+    else:
+        best = value
+    if key.startswith("test"):  # !
+        best = value
+    if "test/loss" in row or row["test/loss"]:  # !
+        pass
+"""
+
 FORMS = [
     ("patches", "object.__setattr__(workload, 'step_hint', 10)  # !\nobject.__setattr__(self, 'rate', 1)"),
     ("randomness", SEEDS),
@@ -295,6 +318,7 @@ FORMS = [
     ("randomness", "import scipy.stats as s\ns.norm.rvs(size=3)  # !\ns.norm.rvs(size=3, random_state=int(rng[0]))"),
     ("peeks", "[k for k in results if k.startswith('test')]  # !\nkey.startswith('val')\nname == 'test'"),
     ("peeks", "getattr(workload, 'load_split')('test')  # !"),
+    ("peeks", LEFT_OUT),
     ("patches", "import torch\nvars(torch)['x'] = 1  # !\nvars(self)['x'] = 1"),
     (
         "hidden-code",
