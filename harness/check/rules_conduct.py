@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from harness.check.findings import Hit, source_rule
 from harness.check.names import Names, bindings, parts
 from harness.check.paths import paths_of
+from harness.check.shadows import hidden_file
 from harness.check.source import Source, matches, words
 
 # ---- randomness ----
@@ -314,6 +315,19 @@ def _is_imported(source: Source, node: ast.AST) -> bool:
     while isinstance(node, ast.Attribute):
         node = node.value
     return isinstance(node, ast.Name) and node.id in source.imported
+
+
+@source_rule(
+    "hidden-file",
+    "error",
+    "has no file that Python's own module of the same name hides",
+    "rename the file, or import it with a leading dot: an import by this name takes Python's own module",
+)
+def hidden_files(source: Source) -> Iterable[Hit]:
+    for used, path in source.references:
+        file = hidden_file(source.layout, path)
+        if file is not None:
+            yield used, f"uses {path}: Python's own module {path.partition('.')[0]} hides the entry's {file.name}"
 
 
 # ---- exceptions ----

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from harness.check.names import Names, Scope, bindings, given, parameters, parts, passed
 from harness.check.plain import written_plainly
+from harness.check.shadows import hidden_file
 from harness.compat.layout import Layout
 from harness.compat.sources import own_file
 
@@ -192,7 +193,8 @@ class Source:
 
     def is_own(self, path: str) -> bool:
         """Whether a dotted path means a module of the entry itself."""
-        return path.startswith(".") or path.partition(".")[0] in self.own
+        own = path.startswith(".") or path.partition(".")[0] in self.own
+        return own or hidden_file(self.layout, path) is not None  # no module of Python's has it
 
     def is_made_by(self, node: ast.AST, makers: frozenset[str]) -> bool:
         """Whether an object is what one of these functions or classes makes, or a name that holds such an object."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -92,10 +93,11 @@ def _with_all_files(sources: Sources) -> Sources:
 
 
 def _own_names(path: Path, files: Iterable[Path]) -> Iterator[str]:
-    """Names by which an entry's files import each other."""
+    """Names by which an entry's files import each other; those of Python's own modules always mean these."""
     for file in files:
         if file.is_relative_to(path.parent):
-            yield file.relative_to(path.parent).parts[0].removesuffix(".py")
+            name = file.relative_to(path.parent).parts[0].removesuffix(".py")
+            yield from [name] * (name not in sys.stdlib_module_names)
 
 
 def _by_source_rules(source: Source) -> Iterator[Finding]:

@@ -148,6 +148,20 @@ IN_THE_SOURCE = [
     ),
     defect("reads a clock", "clock", "perf_counter()", {"top": "import time", "end": ["now = time.perf_counter()"]}),
     defect(
+        "has a file that Python hides",
+        "hidden-file",
+        "make(10)",
+        {"top": "from sched import make", "end": ["make(10)"]},
+        files={"sched.py": "def make(total):\n    return total\n"},
+    ),
+    defect(
+        "names a file of its own as Python's module that it sleeps with",
+        "sleeps",
+        "time.sleep",
+        {"top": "import time\nfrom .time import rate", "end": ["time.sleep(rate)"]},
+        files={"time.py": "rate = 0.1\n"},
+    ),
+    defect(
         "gets at the workload behind the view",
         "introspection",
         "model_fn.__self__",

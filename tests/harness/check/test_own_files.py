@@ -207,3 +207,14 @@ def test_a_file_that_is_imported_by_its_literal_name_is_read_as_any_other(extra,
     findings = check(str(entry), run=False).findings
     assert [(finding.rule, finding.line) for finding in findings if finding.path.name == "extra.py"] == found
     assert all(finding.path.name == "extra.py" for finding in findings)
+
+
+@pytest.mark.parametrize(
+    "top", ["from .sched import make", "from sched import scheduler as make\n\nfrom . import sched"]
+)
+def test_a_file_may_have_the_name_of_one_of_pythons_modules(top, tmp_path):
+    entry = new_entry("mine", "torch", tmp_path)
+    (entry / "sched.py").write_text("def make():\n    return 1\n")
+    text = (entry / "submission.py").read_text()
+    (entry / "submission.py").write_text(text.replace("import math\n", f"import math\n{top}\n\nMADE = make\n", 1))
+    assert "hidden-file" not in {finding.rule for finding in check(str(entry), run=False).findings}
