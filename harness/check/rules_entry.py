@@ -12,7 +12,7 @@ from typing import Any, TypeGuard
 
 from harness.check.findings import Finding, declare, finding, of_message
 from harness.check.hyperparameter_reads import hyperparameters_read
-from harness.check.source import Source
+from harness.check.source import Source, words
 from harness.check.workload_names import named_workload
 from harness.compat.dependencies import DISTRIBUTIONS, read_requirements
 from harness.compat.installed import ALGOPERF_NAMES, is_installed
@@ -63,8 +63,9 @@ declare(
     },
 )
 
-_GIVEN = frozenset({"torch", "jax", "jaxlib", "numpy", "optax", "harness", "timetrial"})
-"""What every entry may import without a word: the contract, the frameworks and what they stand on."""
+_GIVEN = words("torch jax jaxlib numpy optax harness timetrial typing_extensions packaging ml_dtypes opt_einsum")
+"""What every entry may import without a word: the contract, the frameworks and what they stand on. torch requires
+typing_extensions, jax ml_dtypes and opt_einsum, and packaging comes with timetrial, as with AlgoPerf."""
 
 _GIVEN_BY_ALGOPERF = frozenset({"absl", "flax", "chex", "scipy", "jraph"})
 """What AlgoPerf installs for every entry; given to those that import its namespace."""

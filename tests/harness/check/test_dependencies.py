@@ -35,6 +35,7 @@ def test_an_undeclared_package_is_found_wherever_it_is_imported(top, inside, tmp
     "top",
     [
         "try:\n    import pandas\nexcept ImportError:\n    pandas = None",
+        "import ml_dtypes\nimport packaging.version\nfrom typing_extensions import override",
         "from typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n    import pandas",
     ],
 )
