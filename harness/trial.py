@@ -299,6 +299,7 @@ class TrainingLoop:
     def _train_state(self) -> dict[str, Any]:
         if not self.takes_train_state:
             return {}
+        now, spent = self.clock.submission_time(), self.clock.segments()
         return {
             "train_state": {
                 "validation_goal_reached": self.crossing is not None,
@@ -306,7 +307,10 @@ class TrainingLoop:
                 "is_time_remaining": True,
                 "last_eval_time": self.last_eval_time,
                 "training_complete": False,
-                "accumulated_submission_time": self.clock.submission_time(),
+                "accumulated_submission_time": now,
+                "accumulated_eval_time": spent["evaluate"],
+                "accumulated_logging_time": spent["checkpoint"] + spent["log"],
+                "last_step_end_time": now,  # by the submission's clock, as last_eval_time is
             }
         }
 

@@ -50,6 +50,9 @@ def update_params(
     metric = f"validation/{workload.target_metric_name}"
     assert all(metric in seen for _, seen in eval_results)
     assert train_state["is_time_remaining"]
+    assert train_state["accumulated_eval_time"] > 0 or not eval_results
+    assert train_state["accumulated_logging_time"] >= 0
+    assert train_state["last_step_end_time"] >= train_state["last_eval_time"]
 
     def closure(update_batch_norm):
         nonlocal new_model_state
