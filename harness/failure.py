@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,20 @@ if TYPE_CHECKING:
     from harness.task import TrialTask
 
 TRACEBACK_LINES = 30
+_ADVICE = (
+    (
+        r"derivative for aten::_scaled_dot_product\w+_backward is not implemented",
+        "torch's fast attention has no second derivative: put `with torch.nn.attention.sdpa_kernel("
+        "torch.nn.attention.SDPBackend.MATH):` around workload.model_fn",
+    ),
+)
+"""What is known of errors whose text does not say how to mend them."""
 _OUT_OF_MEMORY_SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory", "resource_exhausted")
+
+
+def advice(error: BaseException) -> str:
+    """How to mend what raised an exception; empty where nothing is known of it."""
+    return next((known for pattern, known in _ADVICE if re.search(pattern, str(error))), "")
 
 
 def describe_failure(error: BaseException, task: TrialTask) -> dict[str, Any]:
@@ -34,7 +48,9 @@ def describe_failure(error: BaseException, task: TrialTask) -> dict[str, Any]:
         reason = StopReason.CRASHED
     detail = f"{type(error).__name__}: {text}" if text else type(error).__name__
     if reason is StopReason.CRASHED:
-        detail += place_in(task.entry.path, error) + _missing_hyperparameters(error, task) + _confined(error, task)
+        known = f"; {advice(error)}" if advice(error) else ""
+        hints = _missing_hyperparameters(error, task) + _confined(error, task) + known
+        detail += place_in(task.entry.path, error) + hints
     return {"stop_reason": reason, "stop_detail": detail, "traceback": "\n".join(lines[-TRACEBACK_LINES:])}
 
 

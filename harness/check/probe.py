@@ -33,6 +33,7 @@ from harness.check.toys.workload import TOYS, Toy
 from harness.clock import Clock
 from harness.compat.backends import backend_for
 from harness.entry import Entry, InvalidSubmissionError, load_functions
+from harness.failure import advice
 from harness.frameworks import TrialBackend, load
 from harness.judge import Judge
 from harness.messages import Send
@@ -322,9 +323,8 @@ class Examination:
             self.guard.report(rule, message, function, mend)
         else:
             path, line = self._place_of(error) or self.guard.places.get(function, (self.task.entry.path, 1))
-            self.guard.report_at(
-                rule, f"with {self._toy_name}, in {self.what}: {type(error).__name__}: {text}", path, line
-            )
+            message = f"with {self._toy_name}, in {self.what}: {type(error).__name__}: {text}"
+            self.guard.report_at(rule, message, path, line, advice(error))
         raise FailedError from error
 
     def _place_of(self, error: BaseException) -> tuple[Path, int] | None:

@@ -191,6 +191,18 @@ def test_an_entry_that_asks_for_what_nobody_tuned_is_told_how_to_get_it(tmp_path
     assert "the self-tuning ruleset gives" in record.stop_detail and "--ruleset external" in record.stop_detail
 
 
+TWICE = """q = torch.ones(1, 1, 4, 8, requires_grad=True)
+    attended = torch.nn.functional.scaled_dot_product_attention(q, q, q).sum()
+    torch.autograd.grad(attended, q, create_graph=True)[0].sum().backward()"""
+
+
+def test_an_entry_that_differentiates_attention_twice_is_told_how(tmp_path, write_entry):
+    go(tmp_path / "out", write_entry("bad", replace={"optimizer.step()": TWICE}), max_steps=5)
+    record, _ = only_record(tmp_path / "out")
+    assert record.stop_reason is StopReason.CRASHED
+    assert "SDPBackend.MATH):` around workload.model_fn" in record.stop_detail
+
+
 def test_the_budget_ends_a_trial(tmp_path, write_entry, monkeypatch):
     monkeypatch.setattr("harness.spec.Workload._declared_target", lambda self: Target(0.999, 0.99))
     go(tmp_path / "out", write_entry("adam"), budget_sec=1.0)

@@ -250,6 +250,17 @@ WHEN_IT_RUNS = [
         {'label_batch=batch["targets"], logits_batch=logits': 'label_batch=logits, logits_batch=batch["targets"]'},
         says="loss_fn: label_batch has the shape (16, 8) and logits_batch (16,), as if swapped",
     ),
+    defect(
+        "differentiates attention twice",
+        "crashes",
+        "sum(g.square()",
+        {
+            "    loss.backward()\n": "    ps = list(current_param_container.parameters())\n"
+            "    gs = torch.autograd.grad(loss, ps, create_graph=True, allow_unused=True)\n"
+            "    sum(g.square().sum() for g in gs if g is not None).backward()\n"
+        },
+        says="put `with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):` around",
+    ),
     defect("does not train", "does-not-train", UPDATE, {STEP: RETURN}),
 ]
 
