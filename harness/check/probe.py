@@ -48,6 +48,8 @@ FORGIVEN = 0.01
 state of low precision anew, which is no loss of state."""
 GROWTH = 1.5
 """By so much a graph grows, at least, that keeps every step: it holds twice as many when the steps have doubled."""
+_NO_PROCESSES = "daemonic processes are not allowed to have children"
+"""How Python's multiprocessing refuses them in the check's process, as in a trial's."""
 FIRST = "the first run"
 POINTS = 3
 """Points of a search space that are tried before divergence counts as the entry's fault."""
@@ -310,7 +312,7 @@ class Examination:
         except ModuleNotFoundError as error:
             self._report_failure("dependency", error)
         except Exception as error:
-            self._report_failure("crashes", error)
+            self._report_failure("threads" if _NO_PROCESSES in str(error) else "crashes", error)
 
     def _report_failure(self, rule: str, error: BaseException) -> None:
         function = self.guard.inside

@@ -251,6 +251,17 @@ WHEN_IT_RUNS = [
         says="loss_fn: label_batch has the shape (16, 8) and logits_batch (16,), as if swapped",
     ),
     defect(
+        "loads with workers in disguise",
+        "threads",
+        "next(iter(",
+        {
+            "import math\n": "import functools\nimport math\n\nfrom torch.utils import data\n",
+            "DEFAULTS = {": "LOADER = functools.partial(data.DataLoader, **{'num_workers': 1})\nDEFAULTS = {",
+            "end": ["next(iter(LOADER(data.TensorDataset(torch.ones(4)))))"],
+        },
+        says="do the work in update_params, in the thread that calls it",
+    ),
+    defect(
         "differentiates attention twice",
         "crashes",
         "sum(g.square()",
