@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from harness.check.findings import Hit, source_rule
 from harness.check.names import bindings
 from harness.check.paths import paths_of
-from harness.check.source import Source, matches, words
+from harness.check.source import Source, matches, usual_name, words
 
 _LAUNCHER_VARIABLES = frozenset({"RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"})
 """A distributed launcher's own: entries read them to find their place, and the harness clears them."""
@@ -367,10 +367,14 @@ def _breaches(source: Source, access: Access) -> Iterable[Hit]:
             if not access.allowed(source, node):
                 yield node, f"uses .{node.attr}"
         elif isinstance(node, ast.Import):
-            found = [a.name for a in node.names if a.name.partition(".")[0] in access.imports]
+            found = [a.name for a in node.names if _is_in(a.name, access.imports)]
             yield from ((node, f"imports {name}") for name in found)
         elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
-            yield from [(node, f"imports {node.module}")] * (node.module.partition(".")[0] in access.imports)
+            yield from [(node, f"imports {node.module}")] * _is_in(node.module, access.imports)
+
+
+def _is_in(module: str, packages: frozenset[str]) -> bool:
+    return usual_name(module).partition(".")[0] in packages
 
 
 def _is_method(source: Source, node: ast.Attribute, access: Access) -> bool:

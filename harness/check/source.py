@@ -25,6 +25,22 @@ def words(text: str) -> frozenset[str]:
 SIZE_FUNCTIONS = frozenset({"get_batch_size", "get_eval_batch_size"})
 """Functions that may decide by the workload's name: it is all they are given."""
 
+_OTHER_NAMES = dict(
+    pair.split("=")
+    for pair in words("""
+    posix=os nt=os posixpath=os.path ntpath=os.path _io=io _pyio=io _pickle=pickle _socket=socket _ssl=ssl
+    _random=random _signal=signal _asyncio=asyncio _datetime=datetime _pydatetime=datetime _posixsubprocess=subprocess
+    """)
+)
+"""Python's modules that make up others, with these."""
+
+
+def usual_name(dotted: str) -> str:
+    """``os.environ`` for ``posix.environ``."""
+    first, dot, rest = dotted.partition(".")
+    return f"{_OTHER_NAMES.get(first, first)}{dot}{rest}"
+
+
 _WORKLOAD_FIRST = frozenset(
     {"init_optimizer_state", "update_params", "data_selection", "prepare_for_eval", "init_model_params"}
 )
@@ -99,9 +115,9 @@ class Source:
             if isinstance(node, ast.Import):
                 for alias in node.names:
                     first = alias.name.partition(".")[0]
-                    found[alias.asname or first] = alias.name if alias.asname else first
+                    found[alias.asname or first] = usual_name(alias.name if alias.asname else first)
             elif isinstance(node, ast.ImportFrom):
-                base = "." * node.level + (node.module or "")
+                base = "." * node.level + usual_name(node.module or "")
                 for name, bound in _imported_names(node):
                     found[bound] = f"{base}.{name}"
         return found
