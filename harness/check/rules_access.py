@@ -52,6 +52,16 @@ def _is_launcher_variable(source: Source, node: ast.AST) -> bool:
     return isinstance(key, ast.Constant) and key.value in _LAUNCHER_VARIABLES
 
 
+def _names_no_address(source: Source, node: ast.AST) -> bool:
+    """``init_process_group("nccl")``, which a trial makes a group of one; not one that names where to connect."""
+    call = source.parents.get(node)
+    if source.dotted(node) != "torch.distributed.init_process_group" or not isinstance(call, ast.Call):
+        return False
+    given = [*call.args[1:2], *(k.value for k in call.keywords if k.arg == "init_method")]
+    texts = [value.value for each in given for value in source.constant_values(each) if isinstance(value, ast.Constant)]
+    return not any(str(text).startswith("tcp://") for text in texts)
+
+
 def _is_its_own_module(source: Source, node: ast.AST) -> bool:
     """``sys.modules[__name__]``, and asking whether a module is there that is named and not the benchmark's."""
     match source.parents.get(node):
@@ -89,6 +99,8 @@ def _path_of(source: Source, node: ast.AST) -> ast.AST:
     call = source.parents.get(node)
     if isinstance(call, ast.Call) and call.func is node:
         path = source.dotted(node)
+        if getattr(node, "attr", "") == "read" and call.args:  # parser.read(path)
+            return call.args[0]
         if isinstance(node, ast.Attribute) and (path is None or source.is_own(path)):  # path.read_text()
             return call if node.attr in ("glob", "rglob") else node.value
         given = call.args[:1] or [keyword.value for keyword in call.keywords]
@@ -208,6 +220,7 @@ def _loads_in_this_thread(source: Source, node: ast.AST) -> bool:
 _EVENTS = words("threading.Event threading.Condition threading.Barrier")
 _QUEUES = words("queue.Queue queue.LifoQueue queue.PriorityQueue queue.SimpleQueue")
 _LOCKS = words("threading.Lock threading.RLock threading.Semaphore threading.BoundedSemaphore")
+_PARSERS = words("configparser.ConfigParser configparser.RawConfigParser configparser.SafeConfigParser")
 _OPENERS = words("builtins.open io.open codecs.open gzip.open bz2.open lzma.open zipfile.ZipFile tarfile.open")
 _READ = _OPENERS | words("""
     io.FileIO io.open_code os.open os.fdopen os.read os.listdir os.scandir os.walk os.stat os.lstat os.statvfs os.access
@@ -239,6 +252,7 @@ ACCESS: tuple[tuple[str, str, str, Access], ...] = (
             _READ,
             words("read_text read_bytes iterdir rglob"),
             of_paths=words("open glob exists is_file is_dir stat lstat samefile owner readlink"),
+            of_objects=((_PARSERS, words("read")),),
             allowed=lambda s, n: _writes(s, n) or _is_an_open_file(s, n) or _is_beside_the_source(s, n),
         ),
     ),
@@ -262,7 +276,8 @@ ACCESS: tuple[tuple[str, str, str, Access], ...] = (
             words("""os.environ os.environ.* os.environb os.getenv os.getenvb os.putenv os.unsetenv platform.*
             socket.gethostname os.uname os.getlogin os.getpid os.getppid os.getuid os.getloadavg
             os.sched_getaffinity pwd.* grp.* sys.orig_argv getpass.* os.cpu_count os.path.expanduser
-            os.path.expandvars pathlib.Path.home sys.argv"""),
+            os.path.expandvars pathlib.Path.home sys.argv sysconfig.* distutils.sysconfig.* site.getsitepackages
+            site.getuserbase site.getusersitepackages"""),
             allowed=_is_launcher_variable,
         ),
     ),
@@ -274,10 +289,12 @@ ACCESS: tuple[tuple[str, str, str, Access], ...] = (
             words("""jax.distributed.initialize torch.hub.* torch.utils.model_zoo.* torch.distributed.rpc.*
             torch.distributed.TCPStore jax.profiler.start_server
             logging.handlers.SocketHandler logging.handlers.DatagramHandler logging.handlers.SysLogHandler
-            logging.handlers.HTTPHandler logging.handlers.SMTPHandler huggingface_hub.* transformers.* wandb.*"""),
+            logging.handlers.HTTPHandler logging.handlers.SMTPHandler huggingface_hub.* transformers.* wandb.*
+            torch.distributed.init_process_group"""),
             imports=words("""socket socketserver ssl urllib http requests httpx aiohttp ftplib smtplib poplib imaplib
             telnetlib xmlrpc websockets urllib3 paramiko boto3 wandb mlflow huggingface_hub grpc zmq webbrowser
             pip ensurepip"""),
+            allowed=_names_no_address,
         ),
     ),
     (
@@ -322,7 +339,7 @@ ACCESS: tuple[tuple[str, str, str, Access], ...] = (
             time.clock_gettime_ns time.localtime time.gmtime
             time.ctime time.strftime datetime.datetime.now datetime.datetime.utcnow datetime.datetime.today
             datetime.date.today timeit.* resource.getrusage psutil.* os.times torch.cuda.Event torch.utils.benchmark.*
-            pandas.Timestamp.now pandas.Timestamp.today pandas.Timestamp.utcnow"""),
+            pandas.Timestamp.now pandas.Timestamp.today pandas.Timestamp.utcnow logging.makeLogRecord"""),
         ),
     ),
     (

@@ -298,6 +298,27 @@ for key, value in row.items():
         pass
 """
 
+PARSED = """
+import configparser
+from pathlib import Path
+class Conf:
+    parser = configparser.ConfigParser()
+    read = parser.read  # !
+    parser.read("/etc/timetrial.ini")  # !
+configparser.RawConfigParser().read(["/etc/timetrial.ini"])  # !
+own = configparser.ConfigParser()
+own.read(Path(__file__).parent / "c.ini")
+own.read_string("[a]"), own.read_dict({}), other.read("x")
+"""
+
+GROUPS = """
+import torch.distributed as dist
+dist.init_process_group("gloo", init_method="tcp://127.0.0.1:29511", rank=0, world_size=1)  # !
+WHERE = "tcp://10.0.0.1:1"
+dist.init_process_group("gloo", WHERE)  # !
+dist.init_process_group("nccl"), dist.init_process_group(backend="gloo", init_method="env://")
+"""
+
 FORMS = [
     ("patches", "object.__setattr__(workload, 'step_hint', 10)  # !\nobject.__setattr__(self, 'rate', 1)"),
     ("randomness", SEEDS),
@@ -342,12 +363,19 @@ FORMS = [
     ("threads", "import posix as p\np.fork()  # !"),
     ("network", "import _socket  # !\nimport _io"),
     ("reads-files", "import _io\n_io.open('/etc/hosts')  # !"),
+    (
+        "environment",
+        "from sysconfig import get_config_var as ask\nask('HOST_GNU_TYPE')  # !\nimport site\nsite.getuserbase()  # !",
+    ),
+    ("clock", "import logging\nlogging.makeLogRecord({}).created  # !\ndef keep(record: logging.LogRecord):\n    pass"),
+    ("network", GROUPS),
     ("sleeps", WAITS),
     ("sleeps", "from time import *\nsleep(0.01)  # !\nctime"),
     ("threads", "from torch.utils.data import DataLoader\nDataLoader(x)\nDataLoader(x, num_workers=2)  # !"),
     ("threads", "import torch.utils.data as data\ndata.DataLoader(x, num_workers=0)\ndata.DataLoader"),
     ("workload-name", NAMES),
     ("reads-files", READS),
+    ("reads-files", PARSED),
     ("reads-files", "def load(path='/data/t'):\n    with open(path) as file:  # !\n        return json.load(file)"),
     ("reads-files", "import pathlib\npathlib.Path('/etc/hostname').open()  # !\npathlib.Path('log').open('a')"),
     ("reads-files", "from pathlib import Path\nETC = Path('/etc')\nETC.glob('*')  # !\n(ETC / 'x').exists()  # !"),
