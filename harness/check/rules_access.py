@@ -74,6 +74,31 @@ def _is_its_own_module(source: Source, node: ast.AST) -> bool:
     return False
 
 
+_LOOK_UPS = words("builtins.getattr builtins.vars")
+_LOADS = words("pickle.loads dill.loads cloudpickle.loads")
+_TELLING = words("""
+    time os sys builtins subprocess threading multiprocessing signal importlib ctypes socket datetime gc inspect io
+    shutil platform sysconfig""")
+"""Modules of which most rules forbid something: what is taken out of them has a name in the source."""
+
+
+def _says_what_it_does(source: Source, node: ast.AST) -> bool:
+    """Its own module; a look-up in another module than those above; unpickling of what was made in the trial."""
+    path, call = source.dotted(node), source.parents.get(node)
+    first = call.args[0] if isinstance(call, ast.Call) and call.func is node and call.args else None
+    if path in _LOOK_UPS:
+        return first is None or source.dotted(first) not in _TELLING
+    if path in _LOADS:
+        return first is None or not _is_written_out(source, first)
+    return _is_its_own_module(source, node)
+
+
+def _is_written_out(source: Source, expression: ast.expr) -> bool:
+    """``b"..."``, also through names and functions of modules (``base64.b64decode(TEXT)``)."""
+    names = [n.id for n in ast.walk(expression) if isinstance(n, ast.Name)]
+    return all(name in source.constants or name in source.imported for name in names)
+
+
 _BENCHMARK = words("harness workloads scoring results")
 """Packages that an entry finds loaded or not according to the workload that it is on."""
 
@@ -347,14 +372,18 @@ ACCESS: tuple[tuple[str, str, str, Access], ...] = (
         "says in its source what it does: no code made from text, no import by a computed name",
         "write the code out, and import by an import statement",
         Access(
-            words("""builtins.exec builtins.eval builtins.compile builtins.__import__ builtins.globals
+            _LOOK_UPS
+            | _LOADS
+            | {f"{module}.__dict__" for module in _TELLING}
+            | words("""
+            builtins.exec builtins.eval builtins.compile builtins.__import__ builtins.globals
             builtins.__loader__ builtins.__builtins__ types.FunctionType types.CodeType numpy.ctypeslib.*
             torch.ops.load_library torch.classes.load_library torch.utils.cpp_extension.load_inline
             importlib.import_module importlib.reload importlib.util.* importlib.machinery.* runpy.* marshal.*
             code.* ctypes.* sys.modules sys.modules.* sys.settrace sys.setprofile sys._getframe inspect.currentframe
-            inspect.stack gc.get_objects gc.get_referrers gc.get_referents"""),
+            inspect.stack gc.get_objects gc.get_referrers gc.get_referents torch.jit.CompilationUnit"""),
             imports=words("_ctypes cffi"),
-            allowed=_is_its_own_module,
+            allowed=_says_what_it_does,
         ),
     ),
     (

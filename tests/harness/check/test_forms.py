@@ -319,6 +319,30 @@ dist.init_process_group("gloo", WHERE)  # !
 dist.init_process_group("nccl"), dist.init_process_group(backend="gloo", init_method="env://")
 """
 
+COMPUTED = """
+import logging, math, time
+import torch
+pause = staticmethod(getattr(time, "sl" + "eep"))  # !
+getattr(time, name)()  # !
+time.__dict__["sl" + "eep"](1)  # !
+vars(time)[name]  # !
+clock = time
+getattr(clock, name)  # !
+getattr(torch, dtype), getattr(logging, level), getattr(math, name), getattr(self, name), vars(self), map(getattr, x, y)
+getattr(time, "strptime"), vars()
+"""
+
+PICKLED = """
+import base64, pickle, torch
+from pickle import loads
+pickle.loads(b"cbuiltins\\neval\\n.")  # !
+TEXT = "Y2J1aWx0aW5zCmV2YWwKLg=="
+loads(base64.b64decode(TEXT))  # !
+pickle.loads(pickle.dumps(model)), pickle.loads(self.saved), copier(pickle.loads)
+torch.jit.CompilationUnit("def f(x: float) -> float:\\n    return x")  # !
+torch.jit.script(model)
+"""
+
 FORMS = [
     ("patches", "object.__setattr__(workload, 'step_hint', 10)  # !\nobject.__setattr__(self, 'rate', 1)"),
     ("randomness", SEEDS),
@@ -369,6 +393,8 @@ FORMS = [
     ),
     ("clock", "import logging\nlogging.makeLogRecord({}).created  # !\ndef keep(record: logging.LogRecord):\n    pass"),
     ("network", GROUPS),
+    ("hidden-code", COMPUTED),
+    ("hidden-code", PICKLED),
     ("sleeps", WAITS),
     ("sleeps", "from time import *\nsleep(0.01)  # !\nctime"),
     ("threads", "from torch.utils.data import DataLoader\nDataLoader(x)\nDataLoader(x, num_workers=2)  # !"),
