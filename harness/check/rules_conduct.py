@@ -370,9 +370,9 @@ def _suppresses_training(source: Source, node: ast.With) -> bool:
 
 
 def _suppresses_all(source: Source, context: ast.expr) -> bool:
-    if not isinstance(context, ast.Call) or source.dotted(context.func) != "contextlib.suppress":
-        return False
-    return any(source.dotted(kind) in _BROAD for kind in context.args)
+    made = [context, *source.values_of.get(ast.unparse(context), ())]  # with safe: ...
+    calls = [call for call in made if isinstance(call, ast.Call) and source.dotted(call.func) == "contextlib.suppress"]
+    return any(source.dotted(kind) in _BROAD for call in calls for kind in call.args)
 
 
 def _is_broad(source: Source, handler: ast.ExceptHandler) -> bool:

@@ -98,6 +98,13 @@ except Exception:  # !
     pass
 with contextlib.suppress(Exception):  # !
     do_step(optimizer, loss)
+safe, narrow = contextlib.suppress(Exception), contextlib.suppress(ValueError)
+with torch.no_grad(), safe:  # !
+    loss.backward()
+with narrow:
+    loss.backward()
+with safe:
+    report(loss)
 def update():
     try:
         loss.backward()
