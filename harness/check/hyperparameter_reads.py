@@ -4,27 +4,49 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from harness.check.names import Names, Pair, bindings, bound_in, passed
 from harness.check.plain import WithDefault
 from harness.check.source import Source
 
 
-def hyperparameters_read(source: Source) -> Iterator[tuple[ast.expr, str]]:
-    """Plain reads with the names that they read; one in a ``try`` may fail."""
+class Read(NamedTuple):
+    """A read in the source, the name that it reads, and the texts in the source by which it names that."""
+
+    node: ast.expr
+    name: str
+    texts: tuple[ast.Constant, ...] = ()
+
+
+def hyperparameters_read(source: Source) -> list[Read]:
+    """Plain reads; one in a ``try`` may fail."""
     given = _Given(source)
-    for node in source.nodes:
-        name = _read_by(given, node)
-        if name and not any(isinstance(above, ast.Try) for above in source.ancestors(node)):
-            assert isinstance(node, ast.expr)
-            yield node, name
+    found = [read for node in source.nodes for read in _read_by(source, given, node)]
+    return [read for read in found if not any(isinstance(above, ast.Try) for above in source.ancestors(read.node))]
 
 
-def _read_by(given: _Given, node: ast.AST) -> str:
+def _read_by(source: Source, given: _Given, node: ast.AST) -> Iterator[Read]:
     match node:
         case ast.Attribute(value=value, attr=name, ctx=ast.Load()) if not isinstance(node, WithDefault):
-            return name if value in given else ""
-    return ""
+            if value in given:
+                yield Read(node, name)
+        case ast.Subscript(
+            value=ast.Call(func=ast.Attribute(value=value, attr="_asdict")),
+            slice=ast.Constant(value=str(name)) as text,
+            ctx=ast.Load(),
+        ) if value in given:
+            yield Read(node, name, (text,))
+        case ast.Call(func=getter, args=[value]) if value in given:
+            texts = tuple(_gets(source, getter))
+            yield from (Read(node, str(text.value), texts) for text in texts)
+
+
+def _gets(source: Source, getter: ast.expr) -> Iterator[ast.Constant]:
+    """The names that an ``operator.attrgetter`` gets."""
+    for made in (getter, *source.values_of.get(ast.unparse(getter), ())):
+        if isinstance(made, ast.Call) and source.dotted(made.func) == "operator.attrgetter":
+            yield from (n for n in made.args if isinstance(n, ast.Constant) and isinstance(n.value, str))
 
 
 Place = tuple[ast.AST | None, str]

@@ -134,8 +134,11 @@ def hyperparameters(folder: Path, sources: Iterable[Source]) -> Iterator[Finding
         return
     keys = set.intersection(*({str(key) for key in point} for point in points))
     for source in sources:
-        texts = {node.value for node in source.nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-        for node, name in hyperparameters_read(source):
+        reads = hyperparameters_read(source)
+        own = {id(text) for read in reads for text in read.texts}
+        constants = [node for node in source.nodes if isinstance(node, ast.Constant) and id(node) not in own]
+        texts = {node.value for node in constants if isinstance(node.value, str)}
+        for node, name, _ in reads:
             if name not in keys | texts and not name.startswith("_"):
                 message = f"reads hyperparameters.{name}; the search space has {', '.join(sorted(keys))}"
                 yield finding("missing-hyperparameter", source.path, node.lineno, message)
