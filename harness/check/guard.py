@@ -100,12 +100,19 @@ class Guard:
 
     @contextlib.contextmanager
     def _leaving_arguments(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Iterator[None]:
-        """Reports changes of the batches that were given so far, and of arguments that the harness keeps."""
+        """Reports changes of the batches that were given so far, of the model's settings, and of arguments that the
+        harness keeps."""
         names = {**SUBMISSION_FUNCTIONS, **OPTIONAL_SUBMISSION_FUNCTIONS}[name]
         given = {**dict(zip(names, args, strict=False)), **kwargs}
         kept = {key: given[key] for key in _KEPT_ARGUMENTS & given.keys()}
         before = {key: repr(value) for key, value in kept.items()}
+        model = next((given[key] for key in _MODELS if key in given), None)
+        modules = settings_of_modules(model)
         yield
+        for key, value in settings_of_modules(model).items():
+            if key in modules and modules[key] != value:
+                message = f"{name} sets {key} of the model, which was {modules[key]!r}, to {value!r}"
+                self.report("changes-model", message, name)
         for key in sorted(key for key, value in kept.items() if repr(value) != before[key]):
             self.report("changes-workload", f"{name} changes {key}, which is the harness's", name)
         for change in self.queue.changes() if self.queue else ():
@@ -120,6 +127,7 @@ class Guard:
                 self.report(rule, _CHANGED[rule].format(function=name, key=key, value=after[rule].get(key)), name)
 
 
+_MODELS = ("model_params", "current_param_container")
 _KEPT_ARGUMENTS = frozenset({"eval_results", "current_params_types", "model_params_types"})
 
 _CHANGED: Mapping[str, str] = {
@@ -205,3 +213,29 @@ def structure(params: Any) -> Any:
     if isinstance(params, Mapping):
         return {name: structure(value) for name, value in params.items()}
     return tuple(params.shape), str(params.dtype)
+
+
+def settings_of_modules(model: Any) -> dict[str, Any]:
+    """Plain settings of a model's modules: a momentum, a rate of dropout, a size."""
+    modules = model.named_modules() if hasattr(model, "named_modules") else ()
+    return {f"{name}.{key}".lstrip("."): value for name, module in modules for key, value in _settings_of(module)}
+
+
+def _settings_of(module: Any) -> Iterator[tuple[str, Any]]:
+    held, declared = vars(module), _declared_settings(module.__class__)
+    for key, value in held.items():
+        if key == "momentum" and "momentum_backup" in held:  # AlgoPerf's update_batch_norm_fn keeps it there
+            yield key, held["momentum_backup"]
+        elif key in declared and isinstance(value, bool | int | float | str | None):
+            yield key, value
+
+
+@functools.cache
+def _declared_settings(kind: type) -> frozenset[str]:
+    """Names that a class and its bases set where an object is made; what an entry counts beside a module is none."""
+    codes = [getattr(vars(base).get("__init__"), "__code__", None) for base in kind.__mro__]
+    return frozenset(name for code in codes if code for name in code.co_names) - _CHANGING
+
+
+_CHANGING = frozenset({"training", "track_running_stats"})
+"""What frameworks and AlgoPerf set anew in every pass."""

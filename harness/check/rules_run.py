@@ -59,8 +59,8 @@ declare(
         "changes-data": ("error", "leaves the training data as it is", "work on copies"),
         "changes-model": (
             "error",
-            "leaves the model's structure as it is: names, shapes and types of its parameters",
-            "change values only; keep other copies in optimizer_state",
+            "leaves the model as it is: names, shapes and types of its parameters, settings of its modules",
+            "change values of parameters only; keep other copies in optimizer_state",
         ),
     },
 )

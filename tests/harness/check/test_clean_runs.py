@@ -53,7 +53,22 @@ IN_ITS_OPTIMIZER = {
 }
 """What a ``state_dict`` does not have, and a checkpoint has."""
 
+HOLDS_STATISTICS = {
+    "top": "import functools\n\nfrom algoperf import pytorch_utils",
+    "    optimizer.zero_grad()\n": "    hold = functools.partial(pytorch_utils.update_batch_norm_fn, "
+    "update_batch_norm=False)\n    current_param_container.apply(hold)\n    optimizer.zero_grad()\n",
+}
+"""AlgoPerf's way not to add a pass to batch norm's running statistics: it changes settings of modules."""
+
+COUNTS_IN_MODULES = {
+    "    optimizer.zero_grad()\n": "    for module in current_param_container.modules():\n"
+    "        module.calls = getattr(module, 'calls', 0) + 1\n    optimizer.zero_grad()\n",
+}
+"""As second-order methods do in hooks."""
+
 CLEAN = [
+    pytest.param({"edits": COUNTS_IN_MODULES}, id="counts beside the modules"),
+    pytest.param({"edits": HOLDS_STATISTICS}, id="holds batch norm's statistics by AlgoPerf's function"),
     pytest.param({"edits": SLOW_WEIGHTS}, id="evaluates slow weights that have not moved at the first evaluation"),
     pytest.param({"edits": BESIDE_A_PARAMETER}, id="keeps an average beside a parameter"),
     pytest.param({"edits": IN_ITS_OPTIMIZER}, id="counts in its optimizer"),

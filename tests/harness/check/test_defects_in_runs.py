@@ -163,6 +163,29 @@ WHEN_IT_RUNS = [
         {"end": ["current_param_container.register_parameter('extra', torch.nn.Parameter(torch.zeros(2)))"]},
     ),
     defect(
+        "sets the momentum of batch norm",
+        "changes-model",
+        UPDATE,
+        {
+            "end": [
+                "for m in current_param_container.modules():",
+                "    if hasattr(m, 'momentum'):",
+                "        m.momentum = 0.5",
+            ]
+        },
+        says="update_params sets BatchNorm_0.momentum of the model, which was 0.0999",
+    ),
+    defect(
+        "sets what layer norm adds at the start",
+        "changes-model",
+        "def init_optimizer_state",
+        {
+            '    return {"optimizer": My': "    for m in model_params.modules():\n        if hasattr(m, 'eps'):\n"
+            '            m.eps = 0.01\n    return {"optimizer": My'
+        },
+        says="init_optimizer_state sets ",
+    ),
+    defect(
         "changes the threads at run time",
         "global-settings",
         UPDATE,
