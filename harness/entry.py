@@ -396,13 +396,18 @@ def _argument_problem(function: str, expected: tuple[str, ...], found: _Argument
 
 
 def _source_digest(path: Path) -> str:
-    """Of all that an entry may read from its folder: not of what lies there hidden, compiled, or as results."""
     folder = path.parent
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and _is_of_the_entry(p.relative_to(folder), folder))
+    files = files_in(folder)
     return digest([[str(p.relative_to(folder)), hashlib.sha256(p.read_bytes()).hexdigest()] for p in files])
 
 
+def files_in(folder: Path) -> list[Path]:
+    """The files of an entry's folder: all that it may read there, but no results that lie there too."""
+    return sorted(p for p in folder.rglob("*") if p.is_file() and _is_of_the_entry(p.relative_to(folder), folder))
+
+
 def _is_of_the_entry(path: Path, folder: Path) -> bool:
+    """Whether a file is not hidden, compiled or in a folder of results."""
     left_out = any(part.startswith(".") or part == "__pycache__" for part in path.parts)
     inside = path.parents[:-1]  # the last is the folder itself
     return not left_out and not any((folder / above / RUN_FILE).is_file() for above in inside)

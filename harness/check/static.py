@@ -7,7 +7,15 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from harness.check import rules_access, rules_callbacks, rules_conduct, rules_entry, rules_shape, rules_specialise
+from harness.check import (
+    rules_access,
+    rules_callbacks,
+    rules_carried,
+    rules_conduct,
+    rules_entry,
+    rules_shape,
+    rules_specialise,
+)
 from harness.check.findings import RULES, Finding, finding, of_message
 from harness.check.plain import written_plainly
 from harness.check.source import Source
@@ -67,6 +75,7 @@ def _module(path: Path) -> Iterator[Finding]:
         return
     yield from rules_entry.functions(path, sources)
     yield from rules_entry.dependencies(path, sources)
+    yield from rules_carried.carried(path.parent if owns_folder else None, sources)
     own = frozenset(_own_names(path, sources.trees))
     family: dict[Path, Source] = {}
     family |= {file: Source(file, tree, own, family, sources.layout) for file, tree in sources.trees.items()}

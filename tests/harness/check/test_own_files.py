@@ -40,6 +40,42 @@ def test_a_helper_that_opens_another_path_than_it_was_given_is_found(tmp_path):
     assert found_in(BESIDE, "load(WEIGHTS)", tmp_path, reader) == [("reads-files", "reading.py", 3)]
 
 
+WEIGHTS = "A" * 70_000
+
+
+@pytest.mark.parametrize(
+    ("files", "where"),
+    [
+        ({"table.npz": WEIGHTS}, "table.npz"),
+        ({"a.bin": WEIGHTS[:40_000], "notes.txt": WEIGHTS[:40_000]}, "a.bin"),
+        ({"README.md": WEIGHTS}, "README.md"),
+        ({"submission.py": f"import torch\nDATA = b'{WEIGHTS}'\n"}, "submission.py"),
+        ({"submission.py": f"import torch\nTABLE = {[0.5] * 5_000}\n"}, "submission.py"),
+    ],
+)
+def test_what_an_entry_should_learn_and_brings_along_is_found(files, where, tmp_path):
+    assert carried_in(files, tmp_path) == [("carried-data", where, 1)]
+
+
+def test_notes_and_tables_of_an_honest_size_are_none_of_that(tmp_path):
+    documented = f'"""{WEIGHTS}"""\nimport torch\nCOEFFICIENTS = {[0.1] * 1_000}\nTEXT = "{WEIGHTS[:30_000]}"\n'
+    files = {"submission.py": documented, "LICENSE": WEIGHTS[:40_000], "README.md": WEIGHTS[:40_000], "own.json": "[]"}
+    folder = tmp_path / "entry"
+    for results in ("runs/run.json", "runs/curve.bin", ".cache/blob"):
+        (folder / results).parent.mkdir(parents=True, exist_ok=True)
+        (folder / results).write_text(WEIGHTS)
+    assert carried_in(files, tmp_path) == []
+
+
+def carried_in(files, tmp_path):
+    folder = tmp_path / "entry"
+    folder.mkdir(exist_ok=True)
+    for name, text in {"submission.py": "import torch\n", **files}.items():
+        (folder / name).write_text(text)
+    report = check(folder, run=False)
+    return [(f.rule, f.path.name, f.line) for f in report.findings if f.rule == "carried-data"]
+
+
 PATHS = """
 from pathlib import Path
 HERE = Path(__file__).resolve().parent
