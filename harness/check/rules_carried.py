@@ -21,9 +21,9 @@ declare(
     "files",
     {
         "carried-data": (
-            "error",
-            "brings no trained parameters and no data along, in files or in constants",
-            "have it learn them on the clock, or compute them; keep figures and results out of the entry's folder",
+            "warning",  # a learned optimizer rightly has its own parameters
+            "brings no trained parameters of a workload's model and no data along, in files or in constants",
+            "say in submission_info.yml what it is and how it was made; keep figures and results out of the folder",
         )
     },
 )
