@@ -10,11 +10,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from harness.spec import Workload
+
+if TYPE_CHECKING:
+    from harness.trial import TrainingLoop
 
 Snapshot = Mapping[str, Any]
 
@@ -33,6 +36,7 @@ HARNESS_MODULES = (
     "harness.claim",
     "harness.judge",
     "harness.watch",
+    "harness.audited",
     "harness.callers",
     "harness.process_state",
 )
@@ -179,3 +183,35 @@ def _of_jax() -> Snapshot:
 
 
 _SETTINGS: Mapping[str, Callable[[], Snapshot]] = {"torch": _of_torch, "jax": _of_jax}
+
+
+def owners_in(loop: TrainingLoop) -> Mapping[str, Any]:
+    """The harness's objects in a trial: none has an attribute that hides a method of its class."""
+    return {
+        "loop": loop,
+        "clock": loop.clock,
+        "queue": loop.queue,
+        "backend": loop.backend,
+        "workload": loop.workload,
+        "judge": loop.judge,
+        "checkpoints": loop.checkpoints,
+    }
+
+
+def parts_of(loop: TrainingLoop) -> list[Member]:
+    """The attributes of the loop, its clock and its queue that training never sets."""
+    fixed: tuple[tuple[str, Any, tuple[str, ...]], ...] = (
+        ("loop", loop, ("spec", "task", "send", "clock", "backend", "workload", "functions", "queue", "checkpoints")),
+        ("loop", loop, ("input_queue", "judge", "watch", "confinement", "shown", "splits", "types", "hyperparameters")),
+        ("workload", loop.workload, ("_backend",)),
+        ("judge", loop.judge, ("_send", "_receive")),
+        ("clock", loop.clock, ("_read_wall", "_read_cpu", "_wall")),
+        ("queue", loop.queue, ("_seed", "_batch_size", "_augment", "_arrays", "_place", "_shuffle_run")),
+        *((f"split {name}", arrays, tuple(arrays)) for name, arrays in loop.splits.items()),
+    )
+    found = []
+    for label, owner, names in fixed:
+        namespace = owner if isinstance(owner, Mapping) else vars(owner)
+        found += [Member(f"{name} of the {label}", namespace, name, namespace[name]) for name in names]
+    own = vars(type(loop))
+    return found + [Member(f"{name} of the loop's class", own, name, value) for name, value in own.items()]

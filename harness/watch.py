@@ -8,19 +8,12 @@ A breach is reported at once and disqualifies the trial; nothing is prevented he
 
 from __future__ import annotations
 
-import _posixsubprocess
-import _signal
-import _thread
-import ctypes
 import dataclasses
 import fcntl
 import inspect
-import itertools
 import os
 import resource
-import signal
 import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -28,6 +21,14 @@ from pathlib import Path, PurePath
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from harness.audited import (
+    AUDITED,
+    MEMORY_EVENT,
+    PROCESS_EVENT,
+    SIGNAL_EVENT,
+    THREAD_EVENT,
+    tell_what_no_event_tells,
+)
 from harness.callers import IMPORTER, Callers
 from harness.data_events import DATA_EVENT
 from harness.entry_imports import is_allowed_import, module_of
@@ -42,6 +43,8 @@ from harness.fixed_parts import (
     modules_of,
     of_workload,
     own_modules,
+    owners_in,
+    parts_of,
 )
 from harness.isolation import OPENED, Places
 from harness.process_state import ProcessState
@@ -88,21 +91,12 @@ _BY_THE_CALLER: Mapping[str, str] = {
     "marshal.loads": "makes code at run time",
 }
 """Events that count when the very function which causes them is the entry's: libraries do these things as well."""
-_PROCESS_EVENT = "timetrial.fork_exec"
-"""Of the function below all of Python's that start a program, of which no event of Python's own tells."""
 _PROCESSES = frozenset(
-    {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system", _PROCESS_EVENT}
+    {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system", PROCESS_EVENT}
 )
-_THREAD_EVENT = "_thread.start_new_thread"
-_THREADS = frozenset({_THREAD_EVENT, "_thread.start_joinable_thread"})
-_SIGNAL_EVENT = "timetrial.signal"
-_UNTOLD_SIGNALS = ("raise_signal", "pidfd_send_signal")
-"""Functions of :mod:`signal` that send one and tell of it by no event."""
-_PROFILE_EVENT = "timetrial.setprofile"
-"""Of a function that is given frames; Python's own event tells of a profiler that only counts (cProfile) as well."""
-_MEMORY_EVENT = "timetrial.memory"
+_THREADS = frozenset({THREAD_EVENT, "_thread.start_joinable_thread"})
 _RAW_MEMORY = frozenset(
-    {"ctypes.dlopen", "ctypes.dlsym", "ctypes.addressof", "ctypes.string_at", "ctypes.cdata", _MEMORY_EVENT}
+    {"ctypes.dlopen", "ctypes.dlsym", "ctypes.addressof", "ctypes.string_at", "ctypes.cdata", MEMORY_EVENT}
 )
 _LIMITS = frozenset({"resource.setrlimit", "resource.prlimit"})
 _SOCKETS = frozenset({"socket.__new__", "socket.connect", "socket.bind", "socket.getaddrinfo", "socket.sendto"})
@@ -155,16 +149,7 @@ class Watch:
     def start(self) -> None:
         """From now on events are heard; there is no way to stop it."""
         sys.addaudithook(_hearing(self, self._busy))
-        if sys.version_info < (3, 13):  # which tells of threads itself
-            for module, name in ((threading, "_start_new_thread"), (_thread, "start_new_thread")):
-                setattr(module, name, _audited(_THREAD_EVENT, getattr(module, name)))
-        for module, name in itertools.product((signal, _signal), _UNTOLD_SIGNALS):
-            setattr(module, name, _audited(_SIGNAL_EVENT, getattr(module, name), self._pid))
-        for module, name in ((_posixsubprocess, "fork_exec"), (subprocess, "_fork_exec")):
-            setattr(module, name, _audited(_PROCESS_EVENT, getattr(module, name)))
-        sys.setprofile = _audited(_PROFILE_EVENT, sys.setprofile)
-        for name in ("_cast", "memmove", "memset"):
-            setattr(ctypes, name, _audited(_MEMORY_EVENT, getattr(ctypes, name)))
+        tell_what_no_event_tells(self._pid)
 
     def report(self, message: str, where: str = "") -> None:
         self.breached = True
@@ -283,7 +268,7 @@ class Watch:
     def begin(self, loop: TrainingLoop) -> None:
         """Remembers what must stay as it is from here on."""
         self._members += members(module for module in own_modules() if module not in self._known)
-        self._parts = list(_parts_of(loop))
+        self._parts = list(parts_of(loop))
         self._workload = of_workload(loop.workload)
         self._structure = loop.backend.structure(loop.params)
 
@@ -326,7 +311,7 @@ class Watch:
         nobody has asked for it."""
         self._find_threads()
         self._compare([*self._members, *self._parts])
-        for label, owner in _owners(loop).items():
+        for label, owner in owners_in(loop).items():
             for name in vars(owner):
                 if inspect.isfunction(getattr(type(owner), name, None)):
                     self.report(f"replaces {name} of the {label}")
@@ -366,25 +351,11 @@ def _hearing(watch: Watch, busy: threading.local) -> Callable[[str, tuple[Any, .
         try:
             frame = frame_of(1)
             outer = frame.f_back
-            handler(watch, event, args, outer if outer and frame.f_code is _AUDITED else frame)
+            handler(watch, event, args, outer if outer and frame.f_code is AUDITED else frame)
         finally:
             busy.now = False
 
     return hear
-
-
-def _audited(event: str, function: Callable[..., Any], *first: Any) -> Callable[..., Any]:
-    """The function, which tells of each call by an event with its arguments, or with what is given in their place."""
-
-    def audited(*arguments: Any) -> Any:
-        sys.audit(event, *(first or arguments))
-        return function(*arguments)
-
-    return audited
-
-
-_AUDITED = _audited("", print).__code__
-"""Whoever calls what this makes has done what the event tells."""
 
 
 _HANDLERS: Mapping[str, Callable[[Watch, str, tuple[Any, ...], FrameType], None]] = {
@@ -393,7 +364,7 @@ _HANDLERS: Mapping[str, Callable[[Watch, str, tuple[Any, ...], FrameType], None]
     "object.__setattr__": Watch._on_set_attribute,
     **dict.fromkeys(_PROCESSES, Watch._on_process),
     **dict.fromkeys(_THREADS, Watch._on_thread),
-    **dict.fromkeys(("os.kill", "os.killpg", "signal.pthread_kill", _SIGNAL_EVENT), Watch._on_kill),
+    **dict.fromkeys(("os.kill", "os.killpg", "signal.pthread_kill", SIGNAL_EVENT), Watch._on_kill),
     **dict.fromkeys(_SOCKETS, Watch._on_socket),
     **dict.fromkeys(_RAW_MEMORY, Watch._on_raw_memory),
     **dict.fromkeys(_LIMITS, Watch._on_limit),
@@ -402,38 +373,6 @@ _HANDLERS: Mapping[str, Callable[[Watch, str, tuple[Any, ...], FrameType], None]
     "fcntl.fcntl": Watch._on_wish,
     DATA_EVENT: Watch._on_data,
 }
-
-
-def _owners(loop: TrainingLoop) -> Mapping[str, Any]:
-    """The harness's objects in a trial: none has an attribute that hides a method of its class."""
-    return {
-        "loop": loop,
-        "clock": loop.clock,
-        "queue": loop.queue,
-        "backend": loop.backend,
-        "workload": loop.workload,
-        "judge": loop.judge,
-        "checkpoints": loop.checkpoints,
-    }
-
-
-def _parts_of(loop: TrainingLoop) -> list[Member]:
-    """The attributes of the loop, its clock and its queue that training never sets."""
-    fixed: tuple[tuple[str, Any, tuple[str, ...]], ...] = (
-        ("loop", loop, ("spec", "task", "send", "clock", "backend", "workload", "functions", "queue", "checkpoints")),
-        ("loop", loop, ("input_queue", "judge", "watch", "confinement", "shown", "splits", "types", "hyperparameters")),
-        ("workload", loop.workload, ("_backend",)),
-        ("judge", loop.judge, ("_send", "_receive")),
-        ("clock", loop.clock, ("_read_wall", "_read_cpu", "_wall")),
-        ("queue", loop.queue, ("_seed", "_batch_size", "_augment", "_arrays", "_place", "_shuffle_run")),
-        *((f"split {name}", arrays, tuple(arrays)) for name, arrays in loop.splits.items()),
-    )
-    found = []
-    for label, owner, names in fixed:
-        namespace = owner if isinstance(owner, Mapping) else vars(owner)
-        found += [Member(f"{name} of the {label}", namespace, name, namespace[name]) for name in names]
-    own = vars(type(loop))
-    return found + [Member(f"{name} of the loop's class", own, name, value) for name, value in own.items()]
 
 
 def _room_folders() -> list[Path]:

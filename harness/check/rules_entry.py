@@ -19,7 +19,8 @@ from harness.compat.installed import ALGOPERF_NAMES, is_installed
 from harness.compat.layout import REPOSITORY_ROOTS
 from harness.compat.sources import Import, Sources
 from harness.config import ConfigError, Document, load_document
-from harness.entry import INFO_FILE, SEARCH_SPACE_FILES, signature_problems
+from harness.entry import INFO_FILE, SEARCH_SPACE_FILES
+from harness.signatures import signature_problems
 from harness.spec import OPTIONAL_SUBMISSION_FUNCTIONS, SUBMISSION_FUNCTIONS
 from harness.tuning import parse_search_space
 

@@ -278,6 +278,7 @@ IN_THE_SOURCE = [
         files={"tuning_search_space_mnist.json": '[{"learning_rate": 0.1}]'},
         where="tuning_search_space_mnist.json",
     ),
+    defect("brings trained parameters along", "carried-data", "AA", where="weights", files={"weights": "A" * 70_000}),
 ]
 
 

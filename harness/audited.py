@@ -1,0 +1,53 @@
+"""What no audit event of Python's tells of tells of one here: it is replaced by a function that does."""
+
+from __future__ import annotations
+
+import _posixsubprocess
+import _signal
+import _thread
+import ctypes
+import itertools
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+THREAD_EVENT = "_thread.start_new_thread"
+PROCESS_EVENT = "timetrial.fork_exec"
+"""Of the function below all of Python's that start a program, of which no event of Python's own tells."""
+SIGNAL_EVENT = "timetrial.signal"
+_UNTOLD_SIGNALS = ("raise_signal", "pidfd_send_signal")
+"""Functions of :mod:`signal` that send one and tell of it by no event."""
+PROFILE_EVENT = "timetrial.setprofile"
+"""Of a function that is given frames; Python's own event tells of a profiler that only counts (cProfile) as well."""
+MEMORY_EVENT = "timetrial.memory"
+
+
+def tell_what_no_event_tells(pid: int) -> None:
+    """From now on, in the process of that number."""
+    if sys.version_info < (3, 13):  # which tells of threads itself
+        for module, name in ((threading, "_start_new_thread"), (_thread, "start_new_thread")):
+            setattr(module, name, _audited(THREAD_EVENT, getattr(module, name)))
+    for module, name in itertools.product((signal, _signal), _UNTOLD_SIGNALS):
+        setattr(module, name, _audited(SIGNAL_EVENT, getattr(module, name), pid))
+    for module, name in ((_posixsubprocess, "fork_exec"), (subprocess, "_fork_exec")):
+        setattr(module, name, _audited(PROCESS_EVENT, getattr(module, name)))
+    sys.setprofile = _audited(PROFILE_EVENT, sys.setprofile)
+    for name in ("_cast", "memmove", "memset"):
+        setattr(ctypes, name, _audited(MEMORY_EVENT, getattr(ctypes, name)))
+
+
+def _audited(event: str, function: Callable[..., Any], *first: Any) -> Callable[..., Any]:
+    """The function, which tells of each call by an event with its arguments, or with what is given in their place."""
+
+    def audited(*arguments: Any) -> Any:
+        sys.audit(event, *(first or arguments))
+        return function(*arguments)
+
+    return audited
+
+
+AUDITED = _audited("", print).__code__
+"""Whoever calls what this makes has done what the event tells."""
