@@ -23,6 +23,8 @@ _UNTOLD_SIGNALS = ("raise_signal", "pidfd_send_signal")
 PROFILE_EVENT = "timetrial.setprofile"
 """Of a function that is given frames; Python's own event tells of a profiler that only counts (cProfile) as well."""
 MEMORY_EVENT = "timetrial.memory"
+EVALUATOR_EVENT = "timetrial.set_eval_frame"
+"""Of the function by which torch's compiler is given every frame before it runs."""
 
 
 def tell_what_no_event_tells(pid: int) -> None:
@@ -35,6 +37,9 @@ def tell_what_no_event_tells(pid: int) -> None:
     for module, name in ((_posixsubprocess, "fork_exec"), (subprocess, "_fork_exec")):
         setattr(module, name, _audited(PROCESS_EVENT, getattr(module, name)))
     sys.setprofile = _audited(PROFILE_EVENT, sys.setprofile)
+    for module in filter(None, map(sys.modules.get, ("torch._C._dynamo.eval_frame", "torch._dynamo.eval_frame"))):
+        if hasattr(module, "set_eval_frame"):
+            module.set_eval_frame = _audited(EVALUATOR_EVENT, module.set_eval_frame)
     for name in ("_cast", "memmove", "memset"):
         setattr(ctypes, name, _audited(MEMORY_EVENT, getattr(ctypes, name)))
 

@@ -17,6 +17,8 @@ IMPORTER = "<frozen importlib"
 _LOOKING_LIBRARIES = tuple(f"{os.sep}{name}" for name in ("inspect.py", "logging/__init__.py"))
 """Modules of Python's library whose functions hand frames to who calls them; what they do with frames themselves, to
 name a line in a log, is nobody's look."""
+_DEBUGGERS = tuple(f"{os.sep}{name}.py" for name in ("bdb", "pdb", "profile", "trace", "doctest", "code"))
+"""Those that hand frames to whoever has called them or overrides their methods, by many steps."""
 _FORMATTING = f"{os.sep}traceback.py"
 _HANDING_OUT = frozenset({"walk_stack", "walk_tb"})
 """The functions of that module that hand out frames; the others print them."""
@@ -105,6 +107,8 @@ def _who_looks(frame: FrameType) -> FrameType | None:
     if code.co_filename.endswith(_FORMATTING) and code.co_name not in _HANDING_OUT:
         return None
     at: FrameType | None = frame.f_back if code.co_filename.endswith(_LOOKING_LIBRARIES) else frame
+    while at is not None and at.f_code.co_filename.endswith(_DEBUGGERS):
+        at = at.f_back
     while at is not None and at.f_code.co_filename.endswith(_FORMATTING):
         at = at.f_back
     filters = at is not None and at.f_code.co_filename.endswith(_FILTERING) and at.f_code.co_name != _FILTERED_CALL

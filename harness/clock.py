@@ -16,6 +16,8 @@ from typing import Any
 
 from results.record import STEPS, TIMED
 
+LOOKING = ("log", "evaluate")
+"""Off the clock while an entry is trained: what runs then is little, and known."""
 UNTIMED = ("setup", "calibrate", "restore", "evaluate", "checkpoint", "log")
 """Off the clock: import and data set-up before the first submission function, measuring the machine's speed, all up to
 the first new step in a process that goes on from a checkpoint, evaluation, writing checkpoints, messages."""
@@ -48,6 +50,8 @@ class Clock:
         self._read_wall, self._read_cpu = wall, cpu
         self._wall = dict.fromkeys((*TIMED, *UNTIMED), 0.0)
         self._timed_cpu = 0.0
+        self.looking_cpu = 0.0
+        """CPU seconds in the segments in which the harness looks after a trial, but for those that were charged."""
         self._marks: list[Mapping[str, float]] = []
         self._segment = "setup"
         self._started = self._last_wall = wall()
@@ -58,15 +62,18 @@ class Clock:
         wall, left = self._read_wall(), self._segment
         self._wall[left] += wall - self._last_wall
         self._segment, self._last_wall = segment, wall
-        # The CPU clock is a system call, so it is read only where timed and untimed segments meet.
-        if (left in _TIMED) is not (segment in _TIMED):
+        # The CPU clock is a system call, so it is read only where kinds of segments meet.
+        if _KINDS[left] != _KINDS[segment]:
             self._charge_cpu(left)
         return left
 
     def _charge_cpu(self, segment: str) -> None:
         cpu = self._read_cpu()
-        self._timed_cpu += cpu - self._last_cpu if segment in _TIMED else 0.0
-        self._last_cpu = cpu
+        spent, self._last_cpu = cpu - self._last_cpu, cpu
+        if _KINDS[segment] == "timed":
+            self._timed_cpu += spent
+        elif _KINDS[segment] == "looking":
+            self.looking_cpu += spent
 
     @contextlib.contextmanager
     def segment(self, name: str) -> Iterator[None]:
@@ -91,6 +98,10 @@ class Clock:
         self.switch(self._segment)
         return self._last_wall - self._started
 
+    def cpu(self) -> float:
+        """CPU seconds of the process so far, on the clock or not."""
+        return self._read_cpu()
+
     def state(self) -> ClockState:
         return ClockState(self.segments(), self.submission_cpu_time(), self.marks)
 
@@ -114,6 +125,16 @@ class Clock:
         self._wall["step"] += moved
         self._timed_cpu += moved
 
+    def charge_looking_beyond(self, free_sec: float) -> None:
+        """Puts CPU seconds that the harness's looks took, beyond those that are free, on the clock."""
+        self._charge_cpu(self._segment)
+        beyond = self.looking_cpu - free_sec
+        for segment in LOOKING:
+            before = self._timed_cpu
+            self.charge(beyond, segment)
+            moved = self._timed_cpu - before
+            beyond, self.looking_cpu = beyond - moved, self.looking_cpu - moved
+
     def mark(self, step: int) -> None:
         """Keeps a line for the trial's timeline: the step, and the seconds spent in each segment until now."""
         spent = {name: round(seconds, 4) for name, seconds in self.segments().items() if seconds}
@@ -128,4 +149,4 @@ class Clock:
         return dict(self._wall)
 
 
-_TIMED = frozenset(TIMED)
+_KINDS = {**dict.fromkeys(UNTIMED, "untimed"), **dict.fromkeys(LOOKING, "looking"), **dict.fromkeys(TIMED, "timed")}

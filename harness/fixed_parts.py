@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import builtins
+import contextlib
+import gc
 import importlib
 import os
+import random
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -51,6 +54,8 @@ FRAMEWORK_MODULES: Mapping[str, tuple[str, ...]] = {
 OURS = ("harness.", "workloads.", "results.")
 _OPENED_CLASSES = ("harness.", "workloads.", "results.", "torch.nn.")
 """Where a class is defined whose own functions are looked after too: they are what a model is evaluated with."""
+_OPENED = frozenset({"torch.Tensor", "contextlib._GeneratorContextManager", "random.Random"})
+_SPECIAL = frozenset({"__call__", "__enter__", "__exit__"})
 _OWN_OF_THE_HARNESS = frozenset({"_backend", "metrics_logger", "dropout_rate", "observer"})
 """Attributes of the workload that its own methods set."""
 
@@ -80,10 +85,11 @@ def members(modules: Iterable[ModuleType]) -> Iterator[Member]:
                 yield from (
                     Member(f"{module.__name__}.{name}[{key!r}]", value, key, item) for key, item in value.items()
                 )
-            if isinstance(value, type) and (value.__module__.startswith(_OPENED_CLASSES) or name == "Tensor"):
+            full_name = f"{getattr(value, '__module__', '')}.{name}"
+            if isinstance(value, type) and (full_name.startswith(_OPENED_CLASSES) or full_name in _OPENED):
                 for key, attribute in list(vars(value).items()):
                     # torch.compile gives Module another __init__ and __setstate__.
-                    if not ours and key.startswith("__") and key != "__call__":
+                    if not ours and key.startswith("__") and key not in _SPECIAL:
                         continue
                     if callable(attribute) or isinstance(attribute, property):
                         yield Member(f"{module.__name__}.{name}.{key}", vars(value), key, attribute)
@@ -100,8 +106,8 @@ def own_modules() -> list[ModuleType]:
 
 
 def foundations() -> list[ModuleType]:
-    """Python's own modules on which clocks and files rest."""
-    return [time, builtins, os]
+    """Python's own modules on which clocks, files and what the harness does between steps rest."""
+    return [time, builtins, os, gc, contextlib, random]
 
 
 def fixed_parts(framework: str, workload: Workload) -> dict[str, Snapshot]:

@@ -146,7 +146,7 @@ def run_trials(
                         _remove_folders(trial)
                         slots.append(trial.slot)
                         record = make_record(trial)
-                        keep(record, trial.evaluations, (trial.finished or {}).get("right"))
+                        keep(record, trial.evaluations, trial.right)
                         if trial.task.checkpoint is not None:
                             trial.task.checkpoint.discard()
                         observer.finished(record)
@@ -319,6 +319,7 @@ def _restart(context: Any, trial: RunningTrial) -> RunningTrial:
     _free(trial.judge)
     again = _start(context, trial.task, trial.digest, trial.slot, trial.judge, trial.log.parent)
     again.started_at, again.deaths = trial.started_at, trial.deaths
+    again.told_before, again.right = trial.evaluations or trial.told_before, trial.right
     return again
 
 

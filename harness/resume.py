@@ -45,6 +45,8 @@ REHEARSED_STEPS = 2
 """A step compiled by jax may be compiled once more for the placement of its own results."""
 FREE_SAVING_SHARE = 0.02
 """Of the wall time since the last checkpoint: so much may saving a state take off the clock."""
+FREE_RESTORING_SEC, FREE_RESTORING_BYTES_PER_SEC = 0.3, 2e7
+"""So much CPU time may making the entry's objects of what was saved, twice, take off the clock: their code runs."""
 FREE_AGAIN_FACTOR, FREE_AGAIN_SEC = 3.0, 2.0
 """So many times what it took on the clock, and seconds more, may a new start take off it: the machine may be busier."""
 
@@ -105,16 +107,18 @@ class Checkpoints:
             return
         fresh = (loop.params, loop.model_state, loop.optimizer_state)
         try:
-            with loop.clock.segment("restore"):
-                _restore(loop, data, fresh)
+            saved, times, rows = loads(data)  # before the entry's objects are made of it
+            clock = ClockState(*times)
+            restoring = _restore(loop, saved, fresh)
             _rehearse(loop)
-            with loop.clock.segment("restore"):
-                clock = _restore(loop, data, fresh)
+            restoring += _restore(loop, saved, fresh)
+            loop.rows = rows
             free = _free_again(clock.segments, loop.steps, len(loop.rows))
+            beyond = restoring - FREE_RESTORING_SEC - len(saved) / FREE_RESTORING_BYTES_PER_SEC
         except Exception as error:  # pickled objects of an entry may raise anything
             self.place.give_up(f"its checkpoint cannot be used ({type(error).__name__}: {error})")
             raise StartOverError from error
-        loop.resumed(clock, free)
+        loop.resumed(clock, free, beyond)
 
 
 def _free_again(segments: Mapping[str, float], steps: int, evaluations: int) -> float:
@@ -145,21 +149,24 @@ def _captured(loop: TrainingLoop, free_sec: float) -> bytes:
     finally:
         loop.backend.synchronize(loop.params, loop.model_state, loop.optimizer_state)
         loop.clock.charge(loop.clock.elapsed() - began - free_sec, "checkpoint")
-    clock = loop.clock.state()  # as plain types, whose pickling runs nothing: it is charged to nobody any more
-    return dumps((saved, (dict(clock.segments), clock.timed_cpu, clock.marks)), HIGHEST_PROTOCOL)
+    # The rest is of plain types, whose pickling runs nothing: it is charged to nobody any more.
+    clock = loop.clock.state()
+    return dumps((saved, (dict(clock.segments), clock.timed_cpu, clock.marks), loop.rows), HIGHEST_PROTOCOL)
 
 
-def _restore(loop: TrainingLoop, data: bytes, fresh: tuple[Any, Any, Any]) -> ClockState:
-    """Gives the loop what was saved; returns the clock's state."""
-    saved, clock = loads(data)
-    state = loads(saved)
-    loop.params, loop.model_state, loop.optimizer_state = restore_training(state["training"], *fresh)
+def _restore(loop: TrainingLoop, saved: bytes, fresh: tuple[Any, Any, Any], loads: Any = loads) -> float:
+    """Gives the loop what was saved; returns the CPU seconds that making the entry's objects of it took."""
+    with loop.clock.segment("restore"):
+        began = loop.clock.cpu()
+        state = loads(saved)
+        loop.params, loop.model_state, loop.optimizer_state = restore_training(state["training"], *fresh)
+        restoring = loop.clock.cpu() - began
     for name, value in state["fields"].items():
         setattr(loop, name, value)
     loop.queue.go_to(state["batches"])
     loop.keys = itertools.islice(loop.new_keys(), loop.steps, None)
     set_random_states(state["random"])
-    return ClockState(*clock)
+    return restoring
 
 
 def _rehearse(loop: TrainingLoop) -> None:

@@ -13,6 +13,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from harness.claim import CLAIM_FILE, ClaimError, Packed, save_claim
 from harness.failure import TRACEBACK_LINES
 from harness.judge import Judged, JudgeProcess, Question, Verified, named
@@ -38,7 +40,9 @@ class RunningTrial:
     ``deaths`` counts processes of it that were killed before they got further than that; one that is ``excused`` was
     killed on purpose. One that ``may_resume`` has a checkpoint, and has not said yet that it goes on from there.
     ``judged`` has the metrics that its judge found since the last evaluation was told, and ``saved`` the digests of the
-    checkpoints that it may go on from. ``server`` is the process that its own was forked by. ``first_sign`` is the time
+    checkpoints that it may go on from. ``asked`` has the splits that its judge was asked for since, and ``right`` which
+    test examples it found classified rightly. ``told_before`` has the evaluations that an earlier process of the trial
+    has told this command. ``server`` is the process that its own was forked by. ``first_sign`` is the time
     here and the trial's own when it gave its first sign of life."""
 
     task: TrialTask
@@ -74,6 +78,9 @@ class RunningTrial:
     judged: dict[str, float] = dataclasses.field(default_factory=dict)
     saved: set[str] = dataclasses.field(default_factory=set)
     server: int | None = None
+    asked: set[str] = dataclasses.field(default_factory=set)
+    right: np.ndarray | None = None
+    told_before: list[dict[str, float]] | None = None
 
 
 def receive(trial: RunningTrial) -> None:
@@ -89,12 +96,15 @@ def receive(trial: RunningTrial) -> None:
             if trial.finished is not None:
                 continue  # the harness in the process has said its last word
             trial.last_sign = time.monotonic()
+            if is_out_of_turn(trial, kind, payload):
+                _report(trial, FORGED)
             if kind == "progress":
                 trial.first_sign = trial.first_sign or (trial.last_sign, payload["elapsed"])
                 trial.accounts.enter(payload["phase"])
                 trial.phase, trial.step = payload["phase"], payload["step"]
                 trial.submission_time, trial.metric = payload["submission_time"], payload["metric"]
             elif kind == "judge":
+                trial.asked.add(payload["split"])
                 _signal(trial, signal.SIGSTOP)
                 trial.accounts.stop()
                 packed = Packed(payload["parameters"], payload["statistics"])
@@ -102,7 +112,7 @@ def receive(trial: RunningTrial) -> None:
             elif kind == "evaluation":
                 if not _same(trial.judged, {name: value for name, value in payload.items() if "/" in name}):
                     _report(trial, UNJUDGED)
-                trial.judged = {}
+                trial.judged, trial.asked = {}, set()
                 trial.evaluations.append(payload)
             elif kind == "resumed":
                 if not trial.may_resume:
@@ -111,6 +121,8 @@ def receive(trial: RunningTrial) -> None:
                 trial.may_resume = False
                 trial.first_sign = None  # its clock goes on from another process's
                 trial.evaluations = list(payload["evaluations"])
+                if trial.told_before is not None and not _begin(trial.told_before, trial.evaluations):
+                    _report(trial, UNJUDGED)
                 trial.accounts.resumed(payload["segments"], payload["timed_cpu"])
             elif kind == "saved":
                 trial.saved.add(payload["digest"])
@@ -118,6 +130,7 @@ def receive(trial: RunningTrial) -> None:
                 trial.starts_over = True
             elif kind == "finished":
                 trial.finished = payload
+                trial.right = payload["right"] if trial.right is None else trial.right  # of an earlier process's
                 here, there = trial.first_sign or (trial.last_sign, payload["wall_sec"])
                 trial.watched = {
                     "parent_sec": trial.last_sign - here,
@@ -132,6 +145,15 @@ def receive(trial: RunningTrial) -> None:
                 trial.breaches.append(payload["text"])
             elif kind == "failed":
                 trial.failed = payload
+
+
+def is_out_of_turn(trial: RunningTrial, kind: str, payload: Mapping[str, Any]) -> bool:
+    """Whether the harness in the process would not send a message now. Its last calibration ends it, and it has every
+    split judged once per evaluation."""
+    if kind == "judge":
+        return trial.phase != "evaluate" or payload["split"] in trial.asked
+    ending = trial.phase == "calibrate" and trial.step > 0
+    return ending and kind not in ("finished", "failed", "breach", "unkept")
 
 
 def _report(trial: RunningTrial, breach: str) -> None:
@@ -164,6 +186,7 @@ def _hear_judge(trial: RunningTrial) -> None:
     trial.last_sign = time.monotonic()
     if isinstance(answer, Judged):
         trial.judged |= named(answer)
+        trial.right = trial.right if answer.right is None else answer.right
         trial.accounts.go_on()
         _signal(trial, signal.SIGCONT)
         with contextlib.suppress(OSError):  # it was killed meanwhile
@@ -188,6 +211,10 @@ def _same(a: Mapping[str, float], b: Mapping[str, float]) -> bool:
     return a.keys() == b.keys() and all(
         b[name] == value or (value != value and b[name] != b[name]) for name, value in a.items()
     )
+
+
+def _begin(rows: Sequence[Mapping[str, float]], beginning: Sequence[Mapping[str, float]]) -> bool:
+    return len(beginning) <= len(rows) and all(map(_same, rows, beginning))
 
 
 def make_record(trial: RunningTrial) -> TrialRecord:

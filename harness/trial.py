@@ -42,6 +42,10 @@ SYNC_INTERVAL_SEC = 0.1
 SYNC_SPREAD = 0.5, 1.5
 """By this much, at random: what an entry changes is looked for then as well."""
 
+LOOKING_SHARE, LOOKING_SEC, EVALUATING_SEC = 0.1, 0.1, 0.05
+"""Of the CPU time on the clock, in seconds more, and in seconds per evaluation: so much may looking after an entry take
+off the clock. The looks take half of that; what goes beyond, whoever's it is, is charged as steps."""
+
 PATIENCE = 2
 """Evaluations in a row that must be NaN or infinite before a trial counts as diverged."""
 
@@ -235,12 +239,20 @@ class TrainingLoop:
                 self._progress("checkpoint")
                 self.checkpoints.save_if_due(self)
             self._progress("train")
+            self._charge_looking()
             self.clock.switch("step")  # what is collected from here on is the entry's
         return stop
 
-    def resumed(self, clock: ClockState, free_sec: float) -> None:
-        """Goes on with another process's clock and evaluations; what this one had on the clock is free so far."""
+    def _charge_looking(self) -> None:
+        if self.watch:
+            share = LOOKING_SHARE * self.clock.submission_cpu_time()
+            self.clock.charge_looking_beyond(share + LOOKING_SEC + EVALUATING_SEC * len(self.rows))
+
+    def resumed(self, clock: ClockState, free_sec: float, beyond_sec: float) -> None:
+        """Goes on with another process's clock and evaluations; of what this one had on the clock so much is free, and
+        of what it had not, so much is not."""
         self.clock.resume(clock, free_sec)
+        self.clock.charge(beyond_sec, "restore")
         self.synced_at = self.clock.submission_time()
         self.send("resumed", {"evaluations": self.rows, "segments": clock.segments, "timed_cpu": clock.timed_cpu})
         self._progress("train")
@@ -408,6 +420,7 @@ class TrainingLoop:
         self._progress("evaluate")
         row: dict[str, float] = {}
         if base is None:
+            self._charge_looking()
             row = {STEPS: self.steps, WALL: self.clock.submission_time(), CPU: self.clock.submission_cpu_time()}
             row["examples"] = self.queue.examples
         with self.clock.segment("evaluate"):
@@ -426,6 +439,7 @@ class TrainingLoop:
             "score": row[WALL],
             "preemption_count": self.checkpoints.interruptions,
         }
+        row = {name: value if type(value) is int else float(value) for name, value in row.items()}
         self.rows.append(row)
         self.last_eval_step, self.last_eval_time = self.steps, row[WALL]
         seen = {name: value for name, value in row.items() if not name.startswith("test/")}

@@ -24,7 +24,7 @@ TRAINING_PHASES = ("initialise", "train")
 """What a trial's process says it is doing while its clock runs, and while it sends messages."""
 _OWN_PHASES = ("setup", "ask", "calibrate")
 """What it says while it does the harness's own work: before the entry comes, asking for its batch size in a process
-that ends with the answer, and counting the operations of a step."""
+that ends with the answer and importing the libraries that it names, and counting the operations of a step."""
 LOG_SHARE, LOG_SLACK_SEC = 0.1, 1.0
 """Of the time on the clock, and seconds more: so much may messages, and looking after the entry, take off it; and as
 long as the process waited for a core, which it may have done then."""
@@ -67,22 +67,20 @@ class Accounts:
         self._since = time.monotonic(), self._read_cpu()
         self._waited = waited_for_a_core(pid)
 
-    def _read_cpu(self) -> tuple[float, float]:
-        """Its own, and that of children that have ended; 0 once the process is gone."""
+    def _read_cpu(self) -> float:
+        """With that of children that have ended; 0 once the process is gone."""
         try:
             times = psutil.Process(self._pid).cpu_times()
         except psutil.Error:
-            return 0.0, 0.0
-        return times.user + times.system, times.children_user + times.children_system
+            return 0.0
+        return sum(times[:4])
 
     def enter(self, phase: str) -> None:
         """Charges what passed since the last phase began to it."""
         now = time.monotonic(), self._read_cpu()
-        own, childrens = (max(0.0, later - earlier) for later, earlier in zip(now[1], self._since[1], strict=True))
+        cpu = max(0.0, now[1] - self._since[1])
         self.wall[self.phase] = self.wall.get(self.phase, 0.0) + now[0] - self._since[0]
-        # While it asks for the batch size, the entry's code runs in a child alone.
-        for left, cpu in (("setup" if self.phase == "ask" else self.phase, own), (self.phase, childrens)):
-            self.cpu[left] = self.cpu.get(left, 0.0) + cpu
+        self.cpu[self.phase] = self.cpu.get(self.phase, 0.0) + cpu
         waited = waited_for_a_core(self._pid)
         if self.phase in TRAINING_PHASES:
             self.waited_sec += max(0.0, waited - self._waited)

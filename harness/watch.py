@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.audited import (
     AUDITED,
+    EVALUATOR_EVENT,
     MEMORY_EVENT,
     PROCESS_EVENT,
     SIGNAL_EVENT,
@@ -89,6 +90,7 @@ _BY_THE_CALLER: Mapping[str, str] = {
     "compile": "makes code at run time",
     "code.__new__": "makes code at run time",
     "marshal.loads": "makes code at run time",
+    EVALUATOR_EVENT: "looks at the frames of other code",
 }
 """Events that count when the very function which causes them is the entry's: libraries do these things as well."""
 _PROCESSES = frozenset(
@@ -202,9 +204,9 @@ class Watch:
             self._tell("starts a thread", caller)
 
     def _on_kill(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
-        if caller := self._callers.beyond_python(frame):
-            whom = "itself" if args[0] == self._pid else f"process {args[0]}"
-            self._tell(f"sends a signal to {whom}", caller)
+        itself = args[0] == self._pid  # by whichever library
+        if caller := (self._callers.beyond_libraries if itself else self._callers.beyond_python)(frame):
+            self._tell(f"sends a signal to {'itself' if itself else f'process {args[0]}'}", caller)
 
     def _on_socket(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
         if event == "socket.__new__" and args[1] == socket.AF_UNIX:

@@ -52,7 +52,8 @@ def main(task: Any, connection: Connection, slot: Slot, log: Path) -> None:
     except BaseException as error:
         send("failed", describe_failure(error, task))
     else:
-        send("finished", dataclasses.asdict(outcome))
+        crossing = outcome.crossing and vars(outcome.crossing)
+        send("finished", {**vars(outcome), "crossing": crossing})  # whose classes nobody can have replaced
     sys.stdout.flush()
     sys.stderr.flush()
     connection.close()

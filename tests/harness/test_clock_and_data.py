@@ -123,6 +123,21 @@ def test_positions_beyond_int32_are_kept():
         np.testing.assert_array_equal(batch["index"], batch["targets"])
 
 
+def test_looks_that_take_more_than_is_free_are_on_the_clock():
+    now = [0.0]
+    clock = Clock(lambda: now[0], lambda: now[0])
+    for segment, seconds in (("step", 4.0), ("log", 0.5), ("evaluate", 2.0), ("checkpoint", 3.0), ("log", 0.25)):
+        clock.switch(segment)
+        now[0] += seconds
+    clock.charge_looking_beyond(5.0)
+    assert clock.submission_time() == clock.submission_cpu_time() == 4.0
+    clock.charge_looking_beyond(1.0)
+    assert clock.submission_time() == clock.submission_cpu_time() == 5.75
+    assert sum(clock.segments().values()) == clock.elapsed() == 9.75
+    clock.charge_looking_beyond(1.0)
+    assert clock.submission_time() == 5.75
+
+
 def test_a_clock_goes_on_from_another_ones_state_and_keeps_its_marks():
     wall = FakeTime()
     first = Clock(wall, wall)

@@ -9,6 +9,17 @@ from harness.trial import run_trial
 from harness.workloads import make_workload
 
 
+def test_nothing_of_an_entrys_runs_when_they_are_counted(write_entry):
+    hooked = "    model_params.register_forward_pre_hook(lambda *_: 1 / 0)\n    return {"
+    entry = write_entry("hooked", "torch", {"    return {": hooked})
+    request = Request(("mnist",), ((str(entry), None),), "self_tuning", 1, 1, max_steps=1)
+    task = dataclasses.replace(plan_trials(request)[0].task, count_flops=True)
+    phases = []
+    with pytest.raises(ZeroDivisionError):  # at its first step
+        run_trial(task, lambda kind, payload: phases.append(payload.get("phase")))
+    assert phases[-2:] == ["calibrate", "train"]
+
+
 @pytest.mark.parametrize("framework", ["torch", "jax"])
 def test_the_operations_of_a_step_are_counted_and_change_nothing(write_entry, monkeypatch, framework):
     monkeypatch.setattr("harness.spec.Workload._declared_target", lambda self: Target(0.999, 0.999))

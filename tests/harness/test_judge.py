@@ -15,11 +15,11 @@ from harness.judge import Judged, JudgeProcess, named
 from harness.messages import sender
 from harness.plan import plan_trials
 from harness.run import run
-from harness.running import UNJUDGED, RunningTrial, receive
+from harness.running import FORGED, UNJUDGED, RunningTrial, is_out_of_turn, receive
 from harness.spec import Target
 from harness.suite import Request
 from harness.worker import Slot
-from results.record import STEPS, StopReason
+from results.record import STEPS, WALL, StopReason
 from results.store import find_trials, read_evaluations, read_trial
 
 
@@ -39,8 +39,9 @@ class Looking:
         for trial in running:
             if trial.judge.is_asked and trial.process.is_alive():
                 own = psutil.Process(trial.process.pid)
-                (judge,) = [other for other in own.parent().children() if other != own]
-                self._act(own, judge)
+                others = [other for other in own.parent().children() if other != own]
+                if len(others) == 1:  # where its judge was lost just now, it may not be there yet
+                    self._act(own, others[0])
 
 
 def go(out, entry, act=lambda own, judge: None):
@@ -102,15 +103,71 @@ def test_a_trial_tells_of_what_its_judge_has_found(trial_of, found, row, breache
     assert (trial.judged, len(trial.evaluations)) == ({}, 1)
 
 
+def saying(there, *messages):
+    send = sender(there)
+    for kind, payload in messages:
+        send(kind, payload)
+
+
+def at(phase, step):
+    return "progress", {"phase": phase, "step": step, "submission_time": 0.0, "elapsed": 0.0, "metric": None}
+
+
+@pytest.mark.parametrize(
+    ("messages", "breaches"),
+    [
+        ([at("calibrate", 0), at("train", 0), at("evaluate", 250), at("train", 250)], []),
+        ([at("train", 250), at("calibrate", 250)], []),
+        ([at("train", 250), at("calibrate", 250), at("train", 250)], [FORGED]),
+        ([at("train", 250), at("calibrate", 250), ("evaluation", {STEPS: 250})], [FORGED]),
+        ([at("train", 250), ("judge", {"split": "test", "parameters": (), "statistics": ()})], [FORGED]),
+    ],
+)
+def test_what_a_trial_says_out_of_turn_is_forged(trial_of, messages, breaches):
+    trial, there = trial_of(judge=types.SimpleNamespace(ask=lambda question: None, answer=lambda: None))
+    saying(there, *messages)
+    receive(trial)
+    assert trial.breaches == breaches
+
+
+def test_a_split_is_judged_once_per_evaluation(trial_of):
+    trial, there = trial_of(judge=types.SimpleNamespace(ask=lambda question: None, answer=lambda: None))
+    question = ("judge", {"split": "test", "parameters": (), "statistics": ()})
+    saying(there, at("evaluate", 250), question, ("evaluation", {STEPS: 250}), at("evaluate", 500), question)
+    receive(trial)
+    assert FORGED not in trial.breaches
+    trial.asked = {"test"}
+    assert is_out_of_turn(trial, *question)
+
+
+@pytest.mark.parametrize(
+    ("told", "resumed", "breaches"),
+    [
+        ([{STEPS: 250, WALL: 2.0}, {STEPS: 500, WALL: 4.0}], [{STEPS: 250, WALL: 2.0}], []),
+        ([{STEPS: 250, "validation/loss": math.nan}], [{STEPS: 250, "validation/loss": math.nan}], []),
+        ([{STEPS: 250, WALL: 2.0}], [{STEPS: 250, WALL: 0.2}], [UNJUDGED]),
+        ([{STEPS: 250, WALL: 2.0}], [{STEPS: 250, WALL: 2.0}, {STEPS: 500, WALL: 2.1}], [UNJUDGED]),
+        (None, [{STEPS: 250, WALL: 2.0}], []),
+    ],
+    ids=["fewer", "nan", "other times", "more", "told to another command"],
+)
+def test_a_resumed_trial_tells_of_the_evaluations_that_it_has_told(trial_of, told, resumed, breaches):
+    trial, there = trial_of()
+    trial.told_before, trial.may_resume = told, True
+    saying(there, ("resumed", {"evaluations": resumed, "segments": {}, "timed_cpu": 1.0}))
+    receive(trial)
+    assert trial.breaches == breaches
+
+
 @pytest.fixture
 def trial_of():
     """A trial as the command sees it, without its processes, and the other end of its connection."""
 
-    def make():
+    def make(judge=None):
         here, there = multiprocessing.Pipe()
         task = plan_trials(Request(("mnist",), (("nadamw_cosine", "torch"),), "self_tuning", 1, 1))[0].task
         process = types.SimpleNamespace(is_alive=lambda: False, pid=None)
-        never = JudgeProcess(lambda: pytest.fail("nobody asks it"))
-        return RunningTrial(task, "", process, here, Slot((0,)), Path(os.devnull), never, "", 0.0, 0.0), there
+        judge = judge or JudgeProcess(lambda: pytest.fail("nobody asks it"))
+        return RunningTrial(task, "", process, here, Slot((0,)), Path(os.devnull), judge, "", 0.0, 0.0), there
 
     return make

@@ -6,7 +6,6 @@ import time
 import honest_torch as honest
 from honest_torch import *
 
-CAUGHT = "of CPU time until its last evaluation"
 REAL = inspect.isfunction
 
 
