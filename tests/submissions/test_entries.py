@@ -22,7 +22,7 @@ REPEATED = [(name, f) for name, f in SELF_TUNING if f == "torch" or name in ("na
 SEARCHED = [(name, f) for name, f in CASES if f == "torch" or "torch" not in ENTRIES[name].frameworks]
 """A point differs from the defaults by numbers only, which reach both frameworks alike."""
 STEPS = 30
-SLOW_STARTS = {"dog": 150, "prodigy_calibrated": 150, "dadapt_adamw_calibrated": 39}
+SLOW_STARTS = {"dog": 150, "dog_calibrated": 150, "prodigy_calibrated": 150, "dadapt_adamw_calibrated": 39}
 """Steps to see the loss fall, of entries whose first steps are tiny by design."""
 
 
