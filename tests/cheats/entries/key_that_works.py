@@ -16,7 +16,7 @@ class Key:
     def __eq__(self, other):
         if WORKING:
             WORKING.pop()
-            until = time.process_time() + 0.5
+            until = time.process_time() + 0.4
             while time.process_time() < until:
                 pass  # whatever it likes
         return False
