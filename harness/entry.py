@@ -18,7 +18,7 @@ from harness.compat.sources import Sources, read_sources, source_digest
 from harness.config import Document, KeyPath, load_document
 from harness.errors import UsageError, suggestion, unknown
 from harness.seeds import digest
-from harness.signatures import defined_names, problems_of_functions, signature_problems
+from harness.signatures import defined_names, imports_all, problems_of_functions, signature_problems
 from harness.spec import FRAMEWORKS, Framework
 from harness.tuning import RulesetName, SearchSpace, parse_search_space
 from results.store import RUN_FILE
@@ -292,8 +292,8 @@ def _framework_of(sources: Sources, info: Mapping[str, Any], info_path: Path) ->
 def _names_of(sources: Sources) -> set[str]:
     """Names that the main file may have: with ``from x import *``, those of all its files."""
     main = sources.trees[sources.layout.main]
-    star = any(isinstance(n, ast.ImportFrom) and any(a.name == "*" for a in n.names) for n in ast.walk(main))
-    return {name for tree in (sources.trees.values() if star else [main]) for name in defined_names(tree)}
+    trees = sources.trees.values() if imports_all(main) else [main]
+    return {name for tree in trees for name in defined_names(tree)}
 
 
 def _source_digest(path: Path) -> str:

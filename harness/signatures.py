@@ -38,10 +38,15 @@ def _top_statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
                 yield from _top_statements(getattr(node, inner, []))
 
 
+def imports_all(tree: ast.Module) -> bool:
+    """Whether a module has ``from x import *``, so that it may have any name."""
+    return any(isinstance(n, ast.ImportFrom) and any(a.name == "*" for a in n.names) for n in ast.walk(tree))
+
+
 def signature_problems(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """Lines and messages for submission functions that are missing or have other arguments than they are given."""
     defined = defined_names(tree)
-    star = any(isinstance(n, ast.ImportFrom) and any(a.name == "*" for a in n.names) for n in ast.walk(tree))
+    star = imports_all(tree)
     for name, arguments in _ALL.items():
         node = defined.get(name)
         if node is None and name in SUBMISSION_FUNCTIONS and not star:
