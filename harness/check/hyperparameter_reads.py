@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 from harness.check.names import Names, Pair, bindings, bound_in, passed
 from harness.check.plain import WithDefault
@@ -31,15 +31,22 @@ def _read_by(source: Source, given: _Given, node: ast.AST) -> Iterator[Read]:
         case ast.Attribute(value=value, attr=name, ctx=ast.Load()) if not isinstance(node, WithDefault):
             if value in given:
                 yield Read(node, name)
-        case ast.Subscript(
-            value=ast.Call(func=ast.Attribute(value=value, attr="_asdict")),
-            slice=ast.Constant(value=str(name)) as text,
-            ctx=ast.Load(),
-        ) if value in given:
-            yield Read(node, name, (text,))
+        case ast.Subscript(value=held, slice=ast.Constant(value=str(name)) as text, ctx=ast.Load()):
+            if _is_their_dict(source, given, held):
+                yield Read(node, name, (text,))
         case ast.Call(func=getter, args=[value]) if value in given:
             texts = tuple(_gets(source, getter))
             yield from (Read(node, str(text.value), texts) for text in texts)
+
+
+def _is_their_dict(source: Source, given: _Given, held: ast.expr) -> bool:
+    """``hyperparameters._asdict()``, or a name that holds nothing else."""
+    made = (held,) if isinstance(held, ast.Call) else source.values_of.get(ast.unparse(held), ())
+    return bool(made) and all(_asks_for_a_dict(each) and each.func.value in given for each in made)
+
+
+def _asks_for_a_dict(node: ast.AST) -> TypeGuard[ast.Call]:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "_asdict"
 
 
 def _gets(source: Source, getter: ast.expr) -> Iterator[ast.Constant]:

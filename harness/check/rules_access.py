@@ -266,7 +266,7 @@ ACCESS: tuple[tuple[str, str, str, Access], ...] = (
             os.posix_spawn os.posix_spawnp os.spawnl os.spawnle os.spawnlp os.spawnlpe os.spawnv os.spawnve os.spawnvp
             os.spawnvpe os.execl os.execle os.execlp os.execlpe os.execv os.execve os.execvp os.execvpe pty.* os.kill
             os._exit os.abort signal.signal signal.raise_signal atexit.register faulthandler.dump_traceback_later
-            torch.distributed.HashStore torch.utils.data.DataLoader"""),
+            torch.distributed.HashStore torch.utils.data.DataLoader torch.jit.fork"""),
             imports=words("ray dask"),
             allowed=_loads_in_this_thread,
         ),

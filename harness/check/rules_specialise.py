@@ -186,7 +186,8 @@ def _is_a_test_result(source: Source, node: ast.Constant) -> bool:
 
 
 def _leaves_out(source: Source, question: ast.AST) -> bool:
-    """``if not key.startswith("test")`` in a comprehension or before a block, and ``continue`` for such keys."""
+    """``if not key.startswith("test")`` in a comprehension, before a block or as what a function answers, and
+    ``continue`` for such keys."""
     within = source.parents.get(question)
     kept = isinstance(within, ast.UnaryOp) and isinstance(within.op, ast.Not)
     asks, within = (within, source.parents.get(within)) if kept and within else (question, within)
@@ -199,6 +200,8 @@ def _leaves_out(source: Source, question: ast.AST) -> bool:
     match within:
         case ast.comprehension(ifs=ifs):
             return kept and asks in ifs
+        case ast.Lambda() | ast.Return():
+            return kept
         case ast.If(test=test, body=body, orelse=[]) if test is asks:
             return kept or isinstance(body[0], ast.Continue)
     return False

@@ -286,6 +286,10 @@ LEFT_OUT = """
 {k: v for k, v in row.items() if not k.startswith("test")}
 [k for k in row if k.startswith("validation") and not k.startswith(("test/", "train/"))]
 [k for k in row if "test/" not in k]
+filter(lambda key: not key.startswith("test"), row)
+filter(lambda key: key.startswith("test"), row)  # !
+def is_ours(key):
+    return "test/" not in key and math.isfinite(row[key])
 [k for k in row if k.startswith("test/")]  # !
 [k for k in row if not (k.startswith("test") and k.endswith("loss"))]  # !
 [v if k.startswith("test") else 0 for k, v in row.items()]  # !
@@ -406,6 +410,7 @@ FORMS = [
     ("sleeps", "from time import *\nsleep(0.01)  # !\nctime"),
     ("threads", "from torch.utils.data import DataLoader\nDataLoader(x)\nDataLoader(x, num_workers=2)  # !"),
     ("threads", "import torch.utils.data as data\ndata.DataLoader(x, num_workers=0)\ndata.DataLoader"),
+    ("threads", "import torch\ntorch.jit.fork(work, x)  # !"),
     ("workload-name", NAMES),
     ("reads-files", READS),
     ("reads-files", PARSED),

@@ -67,6 +67,8 @@ RATE_OF = "def rate_of(hyperparameters):\n    return hyperparameters.final_rate"
         ("hyperparameters._asdict()['final_rate']", 1),
         ("hyperparameters._asdict()['learning_rate']", 0),
         ("'final_rate' in hyperparameters._fields and hyperparameters._asdict()['final_rate']", 0),
+        ("asdict = hyperparameters._asdict()\n    asdict['final_rate']", 1),
+        ("asdict = hyperparameters._asdict()\n    asdict = {}\n    asdict['final_rate']", 0),
         ("import operator; operator.attrgetter('final_rate')(hyperparameters)", 1),
         ("import operator; late = operator.attrgetter('final_rate')\n    late(hyperparameters)", 1),
         ("import operator; operator.attrgetter('final_rate')(settings)", 0),
