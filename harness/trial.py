@@ -6,7 +6,6 @@ is told to the parent process as messages; the parent writes the record.
 
 from __future__ import annotations
 
-import inspect
 import math
 import random
 from collections.abc import Iterator, Mapping
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from harness import calls
 from harness.accelerators import refuse_unused_gpu
 from harness.claim import CLAIM_FILE, ClaimError, Packed, garbage_kept, save_claim, values_of, workload_of
 from harness.clock import Clock, ClockState
@@ -28,7 +28,6 @@ from harness.limit import raced
 from harness.machine import peak_memory_bytes
 from harness.messages import Send
 from harness.resume import Checkpoints
-from harness.returned import unpacked
 from harness.seeds import derive, key_stream, key_words
 from harness.spec import TrainingCompleteError, Workload
 from harness.speed import compared, measure
@@ -97,6 +96,10 @@ def progress(phase: str, step: int, clock: Clock, metric: float | None) -> dict[
 
 class TrainingLoop:
     """A trial's state between steps; :func:`run_trial` is what drives it."""
+
+    params: Any
+    model_state: Any
+    optimizer_state: Any
 
     def __init__(
         self,
@@ -200,21 +203,8 @@ class TrainingLoop:
             self.watch.begin(self)
         self._progress("initialise")
         with self.clock.segment("initialise"):
-            self.takes_train_state = "train_state" in inspect.signature(self.functions.update_params).parameters
-            initializer = getattr(self.functions, "init_model_params", None)
-            if initializer is not None:
-                result = initializer(
-                    self.shown,
-                    self.params,
-                    self.model_state,
-                    self.hyperparameters,
-                    self.input_queue,
-                    self.random_key("init"),
-                )
-                self.params, self.model_state = self._unpack("init_model_params", result, 2, container=0)
-            self.optimizer_state = self.functions.init_optimizer_state(
-                self.shown, self.params, self.model_state, self.hyperparameters, self.random_key("optimizer")
-            )
+            self.takes_train_state = calls.takes_train_state(self.functions.update_params)
+            calls.initialize(self)
             self.synchronize()
         self.clock.switch("step")  # what is collected from here on is the entry's
         self.clock.mark(0)
@@ -266,65 +256,18 @@ class TrainingLoop:
     def step(self) -> tuple[StopReason, str] | None:
         """One update; returns why training is complete, or None while it goes on. Leaves the clock in the step's
         segment: the caller waits for the device before it leaves that."""
-        first = self.steps == 0
         data_key, update_key = map(self.backend.random_key, next(self.keys))
         self.clock.switch("data_selection")
-        batch = self.functions.data_selection(
-            self.shown,
-            self.input_queue,
-            self.optimizer_state,
-            self.params,
-            self.model_state,
-            self.hyperparameters,
-            self.steps,
-            data_key,
-        )
-        if batch is None:
-            raise InvalidSubmissionError("data_selection returned None; return a batch, such as next(input_queue)")
-        self.clock.switch("compile" if first else "step")
+        batch = calls.select_batch(self, data_key)
+        self.clock.switch("step" if self.steps else "compile")
         try:
-            result = self.functions.update_params(
-                workload=self.shown,
-                current_param_container=self.params,
-                current_params_types=self.types,
-                model_state=self.model_state,
-                hyperparameters=self.hyperparameters,
-                batch=batch,
-                loss_type=self.workload.loss_type,
-                optimizer_state=self.optimizer_state,
-                eval_results=self.eval_results,
-                global_step=self.steps,
-                rng=update_key,
-                **self._train_state(),
-            )
+            calls.update(self, batch, update_key)
         except TrainingCompleteError as error:
             return StopReason.TRAINING_COMPLETE, str(error) or f"the submission ended training at step {self.steps}"
-        if first:
-            self.optimizer_state, self.params, self.model_state = self._unpack("update_params", result, 3, container=1)
-        else:
-            self.optimizer_state, self.params, self.model_state = result
         self.steps += 1
         if self.spec.max_steps is not None and self.steps >= self.spec.max_steps:
             return StopReason.STEP_LIMIT, f"{self.steps} steps made, the limit"
         return None
-
-    def _train_state(self) -> dict[str, Any]:
-        if not self.takes_train_state:
-            return {}
-        now, spent = self.clock.submission_time(), self.clock.segments()
-        return {
-            "train_state": {
-                "validation_goal_reached": self.crossing is not None,
-                "test_goal_reached": False,
-                "is_time_remaining": True,
-                "last_eval_time": self.last_eval_time,
-                "training_complete": False,
-                "accumulated_submission_time": now,
-                "accumulated_eval_time": spent["evaluate"],
-                "accumulated_logging_time": spent["checkpoint"] + spent["log"],
-                "last_step_end_time": now,  # by the submission's clock, as last_eval_time is
-            }
-        }
 
     # ---- evaluation ----
 
@@ -386,7 +329,7 @@ class TrainingLoop:
           InvalidSubmissionError: the model lacks the workload's parameters.
         """
         with self.clock.segment("prepare_for_eval"):
-            self._prepare()
+            calls.prepare(self)
             self.synchronize()
             if self.watch:
                 self.structure = self.backend.structure(self.params)  # calls what the entry gave back
@@ -395,25 +338,6 @@ class TrainingLoop:
             except ClaimError as error:
                 self._disqualified()
                 raise InvalidSubmissionError(str(error)) from error
-
-    def _prepare(self) -> None:
-        prepare = getattr(self.functions, "prepare_for_eval", None)
-        if prepare is not None:
-            result = prepare(
-                workload=self.shown,
-                current_param_container=self.params,
-                current_params_types=self.types,
-                model_state=self.model_state,
-                hyperparameters=self.hyperparameters,
-                loss_type=self.workload.loss_type,
-                optimizer_state=self.optimizer_state,
-                eval_results=self.eval_results,
-                global_step=self.steps,
-                rng=self.random_key("prepare"),
-            )
-            self.optimizer_state, self.params, self.model_state = self._unpack(
-                "prepare_for_eval", result, 3, container=1
-            )
 
     def _measure(self, split: str, base: Mapping[str, float] | None = None) -> dict[str, float]:
         """Metrics of a split, with the clocks' state in front when there is no ``base`` row."""
@@ -489,9 +413,6 @@ class TrainingLoop:
 
     def random_key(self, stream: str) -> Any:
         return self.backend.random_key(key_words(derive(seed=self.spec.seed, stream=stream), self.steps))
-
-    def _unpack(self, function: str, result: Any, size: int, container: int) -> tuple[Any, ...]:
-        return unpacked(function, result, size, container, lambda value: self.backend.is_container(value, self.params))
 
     def synchronize(self) -> None:
         self.backend.synchronize(self.params, self.model_state, getattr(self, "optimizer_state", None))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from typing import NamedTuple, TypeGuard
+from typing import NamedTuple
 
 from harness.check.names import Names, Pair, bindings, bound_in, passed
 from harness.check.plain import WithDefault
@@ -42,11 +42,14 @@ def _read_by(source: Source, given: _Given, node: ast.AST) -> Iterator[Read]:
 def _is_their_dict(source: Source, given: _Given, held: ast.expr) -> bool:
     """``hyperparameters._asdict()``, or a name that holds nothing else."""
     made = (held,) if isinstance(held, ast.Call) else source.values_of.get(ast.unparse(held), ())
-    return bool(made) and all(_asks_for_a_dict(each) and each.func.value in given for each in made)
+    return bool(made) and all(_asks_for_a_dict(given, each) for each in made)
 
 
-def _asks_for_a_dict(node: ast.AST) -> TypeGuard[ast.Call]:
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "_asdict"
+def _asks_for_a_dict(given: _Given, node: ast.expr) -> bool:
+    match node:
+        case ast.Call(func=ast.Attribute(value=value, attr="_asdict")):
+            return value in given
+    return False
 
 
 def _gets(source: Source, getter: ast.expr) -> Iterator[ast.Constant]:
