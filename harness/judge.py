@@ -27,6 +27,7 @@ from harness.frameworks import TrialBackend, load
 from harness.messages import Send
 from harness.seeds import key_words
 from harness.spec import Workload
+from harness.speed import Speed, measure
 from harness.task import TrialTask
 
 Starts = Callable[[], tuple[BaseProcess, Connection]]
@@ -61,7 +62,11 @@ def named(judged: Judged) -> dict[str, float]:
 
 
 class Evaluates(Protocol):
+    """Who evaluates, and measures how fast the machine is."""
+
     def evaluate(self, packed: Packed, split: str) -> Judged: ...
+
+    def measure(self) -> Speed: ...
 
 
 class Judge:
@@ -90,6 +95,9 @@ class Judge:
         found = workload.evaluate(noting_right(workload, evaluated, right) if split == "test" else evaluated)
         return Judged(split, found, np.concatenate(right) if right else None)
 
+    def measure(self) -> Speed:
+        return measure(self._backend)
+
 
 class DistantJudge:
     """In a trial's process: asks the command, and waits for its answer."""
@@ -103,17 +111,40 @@ class DistantJudge:
         assert isinstance(judged, Judged)
         return judged
 
+    def measure(self) -> Speed:
+        self._send("measure", {})
+        speed = self._receive()
+        assert isinstance(speed, Speed)
+        return speed
+
 
 # ---- the judge's own process ----
 
 
 @dataclasses.dataclass(frozen=True)
-class Question:
-    """What values of a trial's are worth on a split; without them, what those are that it has kept for its target."""
+class Evaluate:
+    """What are values of a trial's worth on a split?"""
 
     task: TrialTask
-    values: Packed | None = None
-    split: str = "validation"
+    values: Packed
+    split: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Verify:
+    """What are those worth that a trial has kept for its target?"""
+
+    task: TrialTask
+
+
+@dataclasses.dataclass(frozen=True)
+class Measure:
+    """How fast is the machine, for a trial's framework?"""
+
+    task: TrialTask
+
+
+Question = Evaluate | Verify | Measure
 
 
 def judge_of(task: TrialTask) -> tuple[Judge, Workload]:
@@ -147,10 +178,14 @@ def _subject(task: TrialTask) -> Any:
 
 
 def _answer(judge: Judge, workload: Workload, asked: Question) -> Any:
-    if asked.values is not None:
-        return judge.evaluate(asked.values, asked.split)
-    assert asked.task.claim is not None
-    return verified(judge, workload, asked.task.claim)
+    match asked:
+        case Evaluate(_, values, split):
+            return judge.evaluate(values, split)
+        case Measure():
+            return judge.measure()
+        case Verify(task):
+            assert task.claim is not None
+            return verified(judge, workload, task.claim)
 
 
 def verified(judge: Judge, workload: Workload, folder: Path) -> Verified | ClaimError:

@@ -30,7 +30,7 @@ from harness.accelerators import VISIBLE, Gpu, gpus_for
 from harness.declarations import FRAMEWORKS, Framework
 from harness.errors import UsageError
 from harness.frameworks import set_thread_environment
-from harness.judge import JudgeProcess, Question
+from harness.judge import JudgeProcess, Verify
 from harness.machine import descendants, has_ended, is_stopped, parent_of, whole_cores
 from harness.running import NOT_SAVED, RunningTrial, make_record, receive
 from harness.task import TrialTask
@@ -277,7 +277,7 @@ def _to_be_verified(trial: RunningTrial) -> bool:
 
 def _verify(trial: RunningTrial) -> None:
     trial.verifies, trial.phase, trial.last_sign = True, "verify", time.monotonic()
-    trial.judge.ask(Question(trial.task))
+    trial.judge.ask(Verify(trial.task))
 
 
 def _awaited(trial: RunningTrial) -> list[Any]:

@@ -17,9 +17,10 @@ import numpy as np
 
 from harness.claim import CLAIM_FILE, ClaimError, Packed, save_claim
 from harness.failure import TRACEBACK_LINES
-from harness.judge import Judged, JudgeProcess, Question, Verified, named
+from harness.judge import Evaluate, Judged, JudgeProcess, Measure, Verified, named
 from harness.machine import machine_facts
 from harness.messages import ForgedMessageError, Receiver
+from harness.speed import Moment, Speed, compared, waits_of
 from harness.task import TrialTask
 from harness.verdict import Accounts, Verification, verdict
 from harness.worker import Slot
@@ -29,6 +30,9 @@ CLOCK_TOLERANCE, CLOCK_SLACK_SEC = 0.005, 2.0
 """By how much of the time, and by how many seconds more, a trial's clock may differ from its parent's, which reads its
 own when it finds the time to take a message."""
 
+_MEASURED = (("import", 0), ("calibrate", 1))
+"""In which phase a trial has the machine measured, and how often it has been by then."""
+
 FORGED = "sends messages to the command in the harness's name"
 NOT_SAVED = "goes on from a checkpoint that the harness has not written"
 UNJUDGED = "tells of evaluations that nobody has made"
@@ -36,14 +40,15 @@ UNJUDGED = "tells of evaluations that nobody has made"
 
 @dataclasses.dataclass
 class RunningTrial:
-    """A trial in flight, as the parent sees it. ``version`` is that of its checkpoint when its process was started, and
-    ``deaths`` counts processes of it that were killed before they got further than that; one that is ``excused`` was
-    killed on purpose. One that ``may_resume`` has a checkpoint, and has not said yet that it goes on from there.
-    ``judged`` has the metrics that its judge found since the last evaluation was told, and ``saved`` the digests of the
-    checkpoints that it may go on from. ``asked`` has the splits that its judge was asked for since, and ``right`` which
-    test examples it found classified rightly. ``told_before`` has the evaluations that an earlier process of the trial
-    has told this command. ``server`` is the process that its own was forked by. ``first_sign`` is the time
-    here and the trial's own when it gave its first sign of life."""
+    """A trial in flight, as the parent sees it. ``version`` is that of its checkpoint when its process was started,
+    and ``deaths`` counts processes of it that were killed before they got further than that; one that is
+    ``excused`` was killed on purpose. One that ``may_resume`` has a checkpoint, and has not said yet that it goes
+    on from there. ``judged`` has the metrics that its judge found since the last evaluation was told, and ``saved``
+    the digests of the checkpoints that it may go on from. ``asked`` has the splits that its judge was asked for
+    since, and ``right`` which test examples it found classified rightly. ``told_before`` has the evaluations that
+    an earlier process of the trial has told this command. ``moments`` has what was measured before the process
+    trained, and after. ``server`` is the process that its own was forked by. ``first_sign`` is the time here and
+    the trial's own when it gave its first sign of life."""
 
     task: TrialTask
     digest: str
@@ -81,6 +86,7 @@ class RunningTrial:
     asked: set[str] = dataclasses.field(default_factory=set)
     right: np.ndarray | None = None
     told_before: list[dict[str, float]] | None = None
+    moments: list[Moment] = dataclasses.field(default_factory=list)
 
 
 def receive(trial: RunningTrial) -> None:
@@ -108,7 +114,11 @@ def receive(trial: RunningTrial) -> None:
                 _signal(trial, signal.SIGSTOP)
                 trial.accounts.stop()
                 packed = Packed(payload["parameters"], payload["statistics"])
-                trial.judge.ask(Question(trial.task, packed, payload["split"]))
+                trial.judge.ask(Evaluate(trial.task, packed, payload["split"]))
+            elif kind == "measure":
+                _signal(trial, signal.SIGSTOP)
+                trial.accounts.enter(trial.phase)
+                trial.judge.ask(Measure(trial.task))
             elif kind == "evaluation":
                 if not _same(trial.judged, {name: value for name, value in payload.items() if "/" in name}):
                     _report(trial, UNJUDGED)
@@ -148,12 +158,16 @@ def receive(trial: RunningTrial) -> None:
 
 
 def is_out_of_turn(trial: RunningTrial, kind: str, payload: Mapping[str, Any]) -> bool:
-    """Whether the harness in the process would not send a message now. Its last calibration ends it, and it has every
-    split judged once per evaluation."""
+    """Whether the harness in the process would not send a message now. Its last calibration ends it, it has every split
+    judged once per evaluation, and the machine measured before it trains and after."""
     if kind == "judge":
         return trial.phase != "evaluate" or payload["split"] in trial.asked
+    if kind == "measure":
+        return (trial.phase, len(trial.moments)) not in _MEASURED
+    if kind == "finished":
+        return len(trial.moments) != len(_MEASURED)
     ending = trial.phase == "calibrate" and trial.step > 0
-    return ending and kind not in ("finished", "failed", "breach", "unkept")
+    return ending and kind not in ("failed", "breach", "unkept")
 
 
 def _report(trial: RunningTrial, breach: str) -> None:
@@ -187,10 +201,10 @@ def _hear_judge(trial: RunningTrial) -> None:
     if isinstance(answer, Judged):
         trial.judged |= named(answer)
         trial.right = trial.right if answer.right is None else answer.right
-        trial.accounts.go_on()
-        _signal(trial, signal.SIGCONT)
-        with contextlib.suppress(OSError):  # it was killed meanwhile
-            trial.connection.send(answer)
+        _go_on(trial, answer)
+    elif isinstance(answer, Speed):
+        trial.moments.append(Moment(answer, waits_of(trial.process.pid or 0, len(trial.slot.cores))))
+        _go_on(trial, answer)
     elif isinstance(answer, Verified):
         trial.verification = Verification(found=dataclasses.asdict(answer))
     elif isinstance(answer, ClaimError):
@@ -200,6 +214,13 @@ def _hear_judge(trial: RunningTrial) -> None:
     else:
         trial.failed = answer
         trial.process.kill()
+
+
+def _go_on(trial: RunningTrial, answer: Judged | Speed) -> None:
+    trial.accounts.go_on()
+    _signal(trial, signal.SIGCONT)
+    with contextlib.suppress(OSError):  # it was killed meanwhile
+        trial.connection.send(answer)
 
 
 def _signal(trial: RunningTrial, number: signal.Signals) -> None:
@@ -229,6 +250,7 @@ def make_record(trial: RunningTrial) -> TrialRecord:
     if trial.finished is not None and trial.killed_because is None:
         outcome = dict(trial.finished)
         crossing, _ = outcome.pop("crossing"), outcome.pop("right")
+        speed, disturbed = compared(*trial.moments) if len(trial.moments) == len(_MEASURED) else ({}, "")
         verification = trial.verification or Verification(failed="the process that should verify it died")
         breaches = verdict(
             spec,
@@ -251,6 +273,8 @@ def make_record(trial: RunningTrial) -> TrialRecord:
             notes=tuple(notes),
             breaches=breaches,
             verified=verification.found,
+            speed=speed,
+            disturbed=disturbed,
             watched=trial.watched,
             crossing=Crossing(**crossing) if crossing else None,
         )

@@ -1,4 +1,5 @@
-"""How fast this machine is now: three small kernels, and what disturbs it. Measured before and after each trial.
+"""How fast this machine is now: three small kernels, and what disturbs it. Measured before and after each trial, by its
+judge, which holds nothing of the entry's; what the trial's process waited for, the command reads of the system.
 
 The kernels stand for what training does: arithmetic, moving memory, and many small calls. Each is repeated, and the
 fastest repetition counts: what is slower then is the machine, not a neighbour that came by for a moment. A trial on a
@@ -13,13 +14,13 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import psutil
 
 from harness.accelerators import gpus, slowed_usec
 from harness.frameworks import TrialBackend
-from harness.machine import usable_cores
 
 REPEATS = 7
 MOST_DRIFT: Mapping[str, float] = {"compute": 1.25, "memory": 2.0, "calls": 1.25}
@@ -122,46 +123,71 @@ def all_kernel_times(backend: TrialBackend | None, repeats: int = REPEATS) -> di
 
 @dataclasses.dataclass(frozen=True)
 class Speed:
-    """A moment's measurement.
+    """How fast the machine is at a moment.
 
     Attributes:
       kernels: the fastest repetition of each kernel, in seconds.
       load: processes that want to run, on all cores (one-minute average); None where the system does not tell.
-      waited_sec: how long each living thread of this process has been ready to run and was not, in all, by its number.
       steal_sec: how long a virtual machine's cores were taken by other machines, in all.
       throttled: how often a core slowed itself for its heat, in all.
       gpu_slowed_usec: how long the GPU was slowed for its heat or a power failure, in all; None without one.
-      at: wall time of the measurement's end, in seconds.
-      unused_sec: core seconds until then, on the cores that this process may use, less its own CPU time.
     """
 
     kernels: Mapping[str, float]
     load: float | None
-    waited_sec: Mapping[int, float]
     steal_sec: float | None
     throttled: int | None
-    at: float
-    unused_sec: float
     gpu_slowed_usec: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Waits:
+    """How long a process has waited until a moment.
+
+    Attributes:
+      at: the moment, in seconds of wall time.
+      waited_sec: how long each of its living threads has been ready to run and was not, in all, by its number.
+      unused_sec: core seconds until then, on the cores that the process may use, less its own CPU time.
+    """
+
+    at: float
+    waited_sec: Mapping[int, float]
+    unused_sec: float
 
 
 def measure(backend: TrialBackend | None = None) -> Speed:
     """Measures the cores, and the GPU that a framework computes on, if it does."""
     times = all_kernel_times(backend)
     slowed = slowed_usec(gpus()[:1]) if backend and backend.device_name != "cpu" else None
-    now = time.perf_counter()
-    unused = len(usable_cores()) * now - time.process_time()
     fastest = {name: min(of_kernel) for name, of_kernel in times.items()}
-    return Speed(fastest, _load(), _waited_sec(), _steal_sec(), _throttled(), now, unused, slowed)
+    return Speed(fastest, _load(), _steal_sec(), _throttled(), slowed)
 
 
-def compared(before: Speed, after: Speed) -> tuple[dict[str, object], str]:
+def waits_of(pid: int, cores: int) -> Waits:
+    """Of a process that may use so many cores, as another one sees it."""
+    now = time.perf_counter()
+    try:
+        used = sum(psutil.Process(pid).cpu_times()[:2])
+    except psutil.Error:  # it is gone
+        return Waits(now, {}, cores * now)
+    return Waits(now, _waited_sec(pid), cores * now - used)
+
+
+class Moment(NamedTuple):
+    """A measurement before or after a trial."""
+
+    speed: Speed
+    process: Waits
+
+
+def compared(start: Moment, end: Moment) -> tuple[dict[str, object], str]:
     """What a record keeps of a trial's two measurements, and why the trial counts as disturbed (empty: it does not)."""
+    (before, began), (after, ended) = start, end
     drift = {name: after.kernels[name] / before.kernels[name] for name in before.kernels}
-    passed = after.at - before.at
-    waits = [seconds - before.waited_sec.get(thread, 0.0) for thread, seconds in after.waited_sec.items()]
+    passed = ended.at - began.at
+    waits = [seconds - began.waited_sec.get(thread, 0.0) for thread, seconds in ended.waited_sec.items()]
     # Threads that take turns wait by turns; while they wait for each other, the process misses nothing.
-    unused = after.unused_sec - before.unused_sec
+    unused = ended.unused_sec - began.unused_sec
     waited = max(0.0, min(unused, max(waits))) if waits else None
     kept: dict[str, object] = {
         "kernels_before_sec": {name: float(f"{sec:.4g}") for name, sec in before.kernels.items()},
@@ -202,10 +228,10 @@ def _load() -> float | None:
         return None
 
 
-def _waited_sec() -> dict[int, float]:
+def _waited_sec(pid: int) -> dict[int, float]:
     """The second number of Linux's scheduler statistics, in nanoseconds; empty elsewhere."""
     found = {}
-    for path in Path("/proc/self/task").glob("*/schedstat"):
+    for path in Path("/proc", str(pid), "task").glob("*/schedstat"):
         with contextlib.suppress(OSError, ValueError, IndexError):
             found[int(path.parent.name)] = int(path.read_text().split()[1]) / 1e9
     return found

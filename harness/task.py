@@ -60,8 +60,6 @@ class Outcome:
     preemptions: int = 0
     notes: tuple[str, ...] = ()
     timeline: tuple[Mapping[str, float], ...] = ()
-    speed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    disturbed: str = ""
     flops_per_step: float | None = None
     right: np.ndarray | None = None
     isolation: Mapping[str, str] = dataclasses.field(default_factory=dict)

@@ -30,7 +30,6 @@ from harness.messages import Send
 from harness.resume import Checkpoints
 from harness.seeds import derive, key_stream, key_words
 from harness.spec import TrainingCompleteError, Workload
-from harness.speed import compared, measure
 from harness.task import Outcome, TrialTask, batch_size_of, refuse_batches_beyond_memory
 from harness.tuning import as_namedtuple
 from results.record import CPU, STEPS, WALL, Crossing, StopReason
@@ -158,8 +157,9 @@ class TrainingLoop:
         Raises:
           StartOverError: the trial needs a new process.
         """
+        assert self.judge is not None
         with self.clock.segment("calibrate"):
-            before = measure(self.backend)
+            self.judge.measure()
         self.initialise()
         if self.task.count_flops:
             self._progress("calibrate")
@@ -173,7 +173,7 @@ class TrainingLoop:
         stop = self._disqualified() or stop  # what was replaced since the last evaluation may disturb what follows
         self._progress("calibrate")
         with self.clock.segment("calibrate"):
-            speed, disturbed = compared(before, measure(self.backend))
+            self.judge.measure()
         self.clock.mark(self.steps)
         return Outcome(
             stop_reason=stop[0],
@@ -187,8 +187,6 @@ class TrainingLoop:
             preemptions=self.checkpoints.interruptions,
             notes=tuple(self.notes),
             timeline=self.clock.marks,
-            speed=speed,
-            disturbed=disturbed,
             flops_per_step=self.flops_per_step,
             right=self.right,
             isolation=self.confinement.isolation,

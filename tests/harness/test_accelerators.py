@@ -18,7 +18,7 @@ from harness.frameworks import load
 from harness.launch import most_jobs, trial_slots
 from harness.machine import machine_facts
 from harness.run import run
-from harness.speed import MOST_DRIFT, Speed, compared, gpu_kernels, kernel_times
+from harness.speed import MOST_DRIFT, Moment, Speed, Waits, compared, gpu_kernels, kernel_times
 from harness.suite import Request
 from harness.worker import Slot
 from results.machines import class_facts
@@ -161,15 +161,18 @@ def test_the_kernels_of_a_gpu_run_in_both_frameworks(framework):
 
 def test_a_gpu_that_was_slowed_disturbs_and_its_drift_is_kept_and_not_judged():
     kernels = {"compute": 1.0, "gpu compute": 1.0}
-    before = Speed(kernels, 0.0, {}, 0.0, None, at=0.0, unused_sec=0.0, gpu_slowed_usec=5)
-    after = dataclasses.replace(before, kernels={**kernels, "gpu compute": 9.0}, at=10.0)
-    kept, disturbed = compared(before, after)
+    before = Speed(kernels, 0.0, 0.0, None, gpu_slowed_usec=5)
+    after = dataclasses.replace(before, kernels={**kernels, "gpu compute": 9.0})
+
+    def found(before, after):
+        return compared(Moment(before, Waits(0.0, {}, 0.0)), Moment(after, Waits(10.0, {}, 0.0)))
+
+    kept, disturbed = found(before, after)
     assert disturbed == "" and kept["drift"]["gpu compute"] == 9.0 and kept["gpu_slowed_usec"] == 0
-    kept, disturbed = compared(before, dataclasses.replace(after, gpu_slowed_usec=2_500_005))
+    kept, disturbed = found(before, dataclasses.replace(after, gpu_slowed_usec=2_500_005))
     assert disturbed == "the GPU was slowed for its heat or its power for 2.5 s"
-    assert (
-        "gpu_slowed_usec" not in compared(*[dataclasses.replace(s, gpu_slowed_usec=None) for s in (before, after)])[0]
-    )
+    without = [dataclasses.replace(speed, gpu_slowed_usec=None) for speed in (before, after)]
+    assert "gpu_slowed_usec" not in found(*without)[0]
 
 
 def test_jax_is_waited_for_also_where_an_entry_keeps_an_array_to_itself():

@@ -11,12 +11,13 @@ import psutil
 import pytest
 from rich.console import Console
 
-from harness.judge import Judged, JudgeProcess, named
+from harness.judge import Judged, JudgeProcess, Measure, named
 from harness.messages import sender
 from harness.plan import plan_trials
 from harness.run import run
 from harness.running import FORGED, UNJUDGED, RunningTrial, is_out_of_turn, receive
 from harness.spec import Target
+from harness.speed import Speed, compared
 from harness.suite import Request
 from harness.worker import Slot
 from results.record import STEPS, WALL, StopReason
@@ -113,6 +114,9 @@ def at(phase, step):
     return "progress", {"phase": phase, "step": step, "submission_time": 0.0, "elapsed": 0.0, "metric": None}
 
 
+MEASURE, ENDED = ("measure", {}), {"wall_sec": 1.0, "right": None}
+
+
 @pytest.mark.parametrize(
     ("messages", "breaches"),
     [
@@ -120,6 +124,10 @@ def at(phase, step):
         ([at("train", 250), at("calibrate", 250)], []),
         ([at("train", 250), at("calibrate", 250), at("train", 250)], [FORGED]),
         ([at("train", 250), at("calibrate", 250), ("evaluation", {STEPS: 250})], [FORGED]),
+        ([at("import", 0), MEASURE], []),
+        ([at("train", 250), MEASURE], [FORGED]),
+        ([at("train", 250), at("calibrate", 250), MEASURE], [FORGED]),
+        ([at("train", 250), at("calibrate", 250), ("finished", ENDED)], [FORGED]),
         ([at("train", 250), ("judge", {"split": "test", "parameters": (), "statistics": ()})], [FORGED]),
     ],
 )
@@ -138,6 +146,27 @@ def test_a_split_is_judged_once_per_evaluation(trial_of):
     assert FORGED not in trial.breaches
     trial.asked = {"test"}
     assert is_out_of_turn(trial, *question)
+
+
+def test_the_machine_is_measured_before_and_after_by_the_judge_and_the_record_has_what_it_found(trial_of):
+    speeds = iter([Speed({"compute": 1.0}, 0.5, 0.0, 0), Speed({"compute": 1.5}, 0.5, 0.0, 0)])
+    asked = []
+    judge = types.SimpleNamespace(ask=asked.append, answer=lambda: next(speeds, None) if asked else None)
+    trial, there = trial_of(judge)
+    send = sender(there)
+    for phase, step in (("import", 0), ("calibrate", 250)):
+        send(*at(phase, step))
+        send(*MEASURE)
+        receive(trial)
+        assert asked.pop() == Measure(trial.task)
+        asked.append("a question")
+        receive(trial)
+        assert there.recv() == trial.moments[-1].speed
+        asked.clear()
+    send("finished", ENDED)
+    receive(trial)
+    assert trial.breaches == [] and trial.finished
+    assert compared(*trial.moments)[1] == "compute took 1.50 times as long after the trial as before it"
 
 
 @pytest.mark.parametrize(

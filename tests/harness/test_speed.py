@@ -12,21 +12,22 @@ from click.testing import CliRunner
 
 from harness.cli import main
 from harness.machine import descendants, is_stopped, machine_facts
-from harness.speed import KERNELS, MOST_DRIFT, Speed, compared, kernel_times, measure
+from harness.speed import KERNELS, MOST_DRIFT, Moment, Speed, Waits, compared, kernel_times, measure, waits_of
 
-QUIET = Speed(
-    {"compute": 1.0, "memory": 2.0},
-    load=1.0,
-    waited_sec={7: 5.0},
-    steal_sec=1.0,
-    throttled=3,
-    at=100.0,
-    unused_sec=10.0,
+QUIET = Moment(
+    Speed({"compute": 1.0, "memory": 2.0}, load=1.0, steal_sec=1.0, throttled=3),
+    Waits(at=100.0, waited_sec={7: 5.0}, unused_sec=10.0),
 )
 
 
+def changed(moment, **changes):
+    return Moment(
+        *(dataclasses.replace(part, **{k: v for k, v in changes.items() if hasattr(part, k)}) for part in moment)
+    )
+
+
 def test_a_quiet_machine_is_not_disturbed_by_a_neighbours_use_of_the_memory_and_its_facts_are_kept():
-    after = dataclasses.replace(
+    after = changed(
         QUIET, kernels={"compute": 1.1, "memory": 1.2}, waited_sec={7: 6.0}, steal_sec=1.5, at=200.0, unused_sec=12.0
     )
     kept, disturbed = compared(QUIET, after)
@@ -47,21 +48,36 @@ def test_a_quiet_machine_is_not_disturbed_by_a_neighbours_use_of_the_memory_and_
     ],
 )
 def test_what_disturbs_a_trial_is_named(changes, reason):
-    _, disturbed = compared(QUIET, dataclasses.replace(QUIET, **{"at": 200.0, "unused_sec": 60.0, **changes}))
+    _, disturbed = compared(QUIET, changed(QUIET, **{"at": 200.0, "unused_sec": 60.0, **changes}))
     assert reason in disturbed
 
 
 def test_threads_that_wait_for_each_other_miss_nothing():
     """jax has several threads per process; on one core they take turns, and the core is the process's all the time."""
-    busy = dataclasses.replace(QUIET, at=200.0, waited_sec={7: 45.0, 8: 40.0}, unused_sec=11.0)
+    busy = changed(QUIET, at=200.0, waited_sec={7: 45.0, 8: 40.0}, unused_sec=11.0)
     kept, disturbed = compared(QUIET, busy)
     assert disturbed == "" and kept["waited_share"] == 0.01
 
 
 def test_what_the_system_does_not_tell_disturbs_nobody():
-    unknown = dataclasses.replace(QUIET, load=None, waited_sec={}, steal_sec=None, throttled=None)
-    kept, disturbed = compared(unknown, dataclasses.replace(unknown, at=200.0))
+    unknown = changed(QUIET, load=None, waited_sec={}, steal_sec=None, throttled=None)
+    kept, disturbed = compared(unknown, changed(unknown, at=200.0))
     assert disturbed == "" and kept["waited_share"] is None
+
+
+def test_what_a_process_waited_for_is_read_by_another_one_and_of_a_process_that_is_gone_nothing():
+    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        before, deadline = waits_of(busy.pid, 1), time.monotonic() + 60
+        while (now := waits_of(busy.pid, 1)).unused_sec - before.unused_sec > 0.9 * (now.at - before.at):
+            assert time.monotonic() < deadline, "a busy process used no core"
+            time.sleep(0.05)
+        assert set(now.waited_sec) == {busy.pid} or sys.platform != "linux"
+    finally:
+        busy.kill()
+        busy.wait()
+    gone = waits_of(busy.pid, 2)
+    assert gone.waited_sec == {} and gone.unused_sec == 2 * gone.at
 
 
 def test_a_process_and_its_childrens_children_are_found_and_one_that_ends_meanwhile_is_none(monkeypatch):
