@@ -52,6 +52,7 @@ FRAMEWORK_MODULES: Mapping[str, tuple[str, ...]] = {
     "jax": ("numpy", "jax", "jax.numpy", "jax.nn", "jax.random", "jax.lax", "optax", "harness.frameworks.jax"),
 }
 OURS = ("harness.", "workloads.", "results.")
+_OF_AN_ENTRY = ("harness.compat.algoperf", "harness.compat.environment")
 _OPENED_CLASSES = ("harness.", "workloads.", "results.", "torch.nn.")
 """Where a class is defined whose own functions are looked after too: they are what a model is evaluated with."""
 _OPENED = frozenset({"torch.Tensor", "contextlib._GeneratorContextManager", "random.Random"})
@@ -100,9 +101,26 @@ def modules_of(names: Iterable[str]) -> list[ModuleType]:
 
 
 def own_modules() -> list[ModuleType]:
-    """timetrial's modules that are loaded by now, but those that keep what an entry finds when it is loaded."""
-    names = [name for name in sys.modules if name.startswith(OURS) and not name.startswith("harness.compat.")]
+    """timetrial's modules that are loaded by now, but those of an entry's own namespace and what it is loaded with."""
+    names = [name for name in sys.modules if name.startswith(OURS) and not name.startswith(_OF_AN_ENTRY)]
     return [sys.modules[name] for name in sorted(names)]
+
+
+def names_of_classes(modules: Iterable[ModuleType]) -> dict[type, frozenset[str]]:
+    """What the harness's classes have by themselves, by class: adding a name hides an inherited method."""
+    classes = {value for module in modules for value in vars(module).values() if isinstance(value, type)}
+    return {cls: _own_names(cls) for cls in classes if cls.__module__.startswith("harness.")}
+
+
+def added_to(classes: Mapping[type, frozenset[str]]) -> Iterator[str]:
+    """The full names of what they have now and had not."""
+    for cls, names in classes.items():
+        yield from (f"{cls.__module__}.{cls.__qualname__}.{name}" for name in sorted(_own_names(cls) - names))
+
+
+def _own_names(cls: type) -> frozenset[str]:
+    """Python itself adds some in double underscores when they are asked for."""
+    return frozenset(name for name in vars(cls) if not name.startswith("__") or name in _SPECIAL)
 
 
 def foundations() -> list[ModuleType]:

@@ -7,62 +7,57 @@ every operation. So the two differ by what is not a product.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from harness.resume import random_states, set_random_states
-from harness.spec import ForwardPassMode
+import numpy as np
 
-if TYPE_CHECKING:
-    from harness.trial import TrainingLoop
-
-
-def flops_per_step(loop: TrainingLoop) -> float | None:
-    """Of a training loop whose parameters are made; it is left as it was. None where the entry's layout of parameters
-    is not the workload's own (the pmap era)."""
-    if loop.task.entry.conventions.jax_era == "pmap" and loop.backend.framework == "jax":
-        return None
-    drawn, generators = loop.queue.batches, random_states()
-    try:
-        return _COUNTERS[loop.backend.framework](loop, next(loop.queue))
-    finally:
-        loop.queue.go_to(drawn)
-        set_random_states(generators)
+from harness.frameworks import TrialBackend
+from harness.seeds import key_words
+from harness.spec import ForwardPassMode, Workload
 
 
-def _fresh(loop: TrainingLoop) -> tuple[Any, Any]:
-    """A model and state of the same shapes on which nothing of the entry's hangs: this is off the clock."""
-    return loop.workload.init_model_fn(loop.random_key("model"))
+def flops_per_step(workload: Workload, backend: TrialBackend, batch_size: int) -> float:
+    """Of a batch of the training set's first examples, with augmentation.
+
+    Args:
+      workload: bound to ``backend``, the framework's plain one.
+    """
+    arrays = workload.examples("train")
+    chosen = np.arange(batch_size) % len(arrays["targets"])
+    stored = {name: array[chosen] for name, array in arrays.items()}
+    if workload.augments:
+        stored = dict(workload.augment(stored, np.random.RandomState(0)))
+    batch = backend.to_framework(workload.collate(stored))
+    return _COUNTERS[backend.framework](workload, batch, backend.random_key(key_words(0, 0)))
 
 
-def _mean_loss(loop: TrainingLoop, params: Any, model_state: Any, batch: Mapping[str, Any], key: Any) -> Any:
-    logits, _ = loop.workload.model_fn(params, batch, model_state, ForwardPassMode.TRAIN, key, False)
-    loss = loop.workload.loss_fn(batch["targets"], logits, batch.get("weights"))
+def _mean_loss(workload: Workload, params: Any, model_state: Any, batch: Mapping[str, Any], key: Any) -> Any:
+    logits, _ = workload.model_fn(params, batch, model_state, ForwardPassMode.TRAIN, key, False)
+    loss = workload.loss_fn(batch["targets"], logits, batch.get("weights"))
     return loss["summed"] / loss["n_valid_examples"]
 
 
-def _torch_flops(loop: TrainingLoop, batch: Mapping[str, Any]) -> float:
+def _torch_flops(workload: Workload, batch: Mapping[str, Any], key: Any) -> float:
     from torch.utils.flop_counter import FlopCounterMode
 
-    model, state = _fresh(loop)
+    model, state = workload.init_model_fn(key)
     counter = FlopCounterMode(display=False)
     with counter:
-        _mean_loss(loop, model, state, batch, loop.random_key("flops")).backward()
+        _mean_loss(workload, model, state, batch, key).backward()
     return float(counter.get_total_flops())
 
 
-def _jax_flops(loop: TrainingLoop, batch: Mapping[str, Any]) -> float:
+def _jax_flops(workload: Workload, batch: Mapping[str, Any], key: Any) -> float:
     import jax
 
-    key = loop.random_key("flops")
-
     def loss(params: Any, model_state: Any, batch: Mapping[str, Any]) -> Any:
-        return _mean_loss(loop, params, model_state, batch, key)
+        return _mean_loss(workload, params, model_state, batch, key)
 
-    lowered = jax.jit(jax.grad(loss)).lower(*_fresh(loop), batch)
+    lowered = jax.jit(jax.grad(loss)).lower(*workload.init_model_fn(key), batch)
     return float((lowered.cost_analysis() or {}).get("flops", 0.0))
 
 
-_COUNTERS: Mapping[str, Callable[[TrainingLoop, Mapping[str, Any]], float]] = {
+_COUNTERS: Mapping[str, Callable[[Workload, Mapping[str, Any], Any], float]] = {
     "torch": _torch_flops,
     "jax": _jax_flops,
 }

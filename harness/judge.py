@@ -23,8 +23,9 @@ import numpy as np
 from harness.claim import CLAIM_FILE, ClaimError, Packed, read_claim, workload_of
 from harness.data import Arrays, evaluation_batches, noting_right
 from harness.failure import describe_failure
+from harness.flops import flops_per_step
 from harness.frameworks import TrialBackend, load
-from harness.messages import Send
+from harness.messages import Send, answers
 from harness.seeds import key_words
 from harness.spec import Workload
 from harness.speed import Speed, measure
@@ -62,11 +63,13 @@ def named(judged: Judged) -> dict[str, float]:
 
 
 class Evaluates(Protocol):
-    """Who evaluates, and measures how fast the machine is."""
+    """Who evaluates, measures how fast the machine is, and counts the operations of a step."""
 
     def evaluate(self, packed: Packed, split: str) -> Judged: ...
 
-    def measure(self) -> Speed: ...
+    def measure(self) -> object: ...
+
+    def count(self, batch_size: int) -> float: ...
 
 
 class Judge:
@@ -98,24 +101,30 @@ class Judge:
     def measure(self) -> Speed:
         return measure(self._backend)
 
+    def count(self, batch_size: int) -> float:
+        """Floating-point operations of a step (:mod:`harness.flops`)."""
+        return flops_per_step(self._workload, self._backend, batch_size)
+
 
 class DistantJudge:
     """In a trial's process: asks the command, and waits for its answer."""
 
     def __init__(self, send: Send, connection: Connection) -> None:
-        self._send, self._receive = send, connection.recv
+        self._send, self._receive = send, answers(connection)
 
     def evaluate(self, packed: Packed, split: str) -> Judged:
-        self._send("judge", {"split": split, "parameters": packed.parameters, "statistics": packed.statistics})
-        judged = self._receive()
-        assert isinstance(judged, Judged)
-        return judged
+        found, right = self._ask("judge", split=split, parameters=packed.parameters, statistics=packed.statistics)
+        return Judged(split, found, right)
 
-    def measure(self) -> Speed:
-        self._send("measure", {})
-        speed = self._receive()
-        assert isinstance(speed, Speed)
-        return speed
+    def measure(self) -> object:
+        return self._ask("measure")
+
+    def count(self, batch_size: int) -> float:
+        return float(self._ask("count", batch_size=batch_size))
+
+    def _ask(self, question: str, **given: Any) -> Any:
+        self._send(question, given)
+        return self._receive()
 
 
 # ---- the judge's own process ----
@@ -144,7 +153,15 @@ class Measure:
     task: TrialTask
 
 
-Question = Evaluate | Verify | Measure
+@dataclasses.dataclass(frozen=True)
+class Count:
+    """How many operations has a step of a trial with a batch size?"""
+
+    task: TrialTask
+    batch_size: int
+
+
+Question = Evaluate | Verify | Measure | Count
 
 
 def judge_of(task: TrialTask) -> tuple[Judge, Workload]:
@@ -183,6 +200,8 @@ def _answer(judge: Judge, workload: Workload, asked: Question) -> Any:
             return judge.evaluate(values, split)
         case Measure():
             return judge.measure()
+        case Count(_, batch_size):
+            return judge.count(batch_size)
         case Verify(task):
             assert task.claim is not None
             return verified(judge, workload, task.claim)

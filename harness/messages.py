@@ -53,6 +53,27 @@ def sender(connection: Connection) -> Send:
     return send
 
 
+def answers(connection: Connection) -> Callable[[], Any]:
+    """What waits for the command's next answer in a trial's process, as :func:`sender` with functions bound before."""
+    pipe, loads, unpack, read = connection.fileno(), pickle.loads, struct.unpack, os.read
+
+    def exactly(length: int) -> bytes:
+        parts, missing = [], length
+        while missing:
+            part = read(pipe, missing)
+            if not part:
+                raise EOFError
+            parts.append(part)
+            missing -= len(part)
+        return b"".join(parts)
+
+    def receive() -> Any:
+        (length,) = unpack("!i", exactly(4))
+        return loads(exactly(length if length >= 0 else unpack("!Q", exactly(8))[0]))
+
+    return receive
+
+
 class Receiver:
     """Reads what :func:`sender` sends, in its order."""
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from harness.claim import CLAIM_FILE, ClaimError, Packed, save_claim
 from harness.failure import TRACEBACK_LINES
-from harness.judge import Evaluate, Judged, JudgeProcess, Measure, Verified, named
+from harness.judge import Count, Evaluate, Judged, JudgeProcess, Measure, Verified, named
 from harness.machine import machine_facts
 from harness.messages import ForgedMessageError, Receiver
 from harness.speed import Moment, Speed, compared, waits_of
@@ -87,6 +87,7 @@ class RunningTrial:
     right: np.ndarray | None = None
     told_before: list[dict[str, float]] | None = None
     moments: list[Moment] = dataclasses.field(default_factory=list)
+    flops_per_step: float | None = None
 
 
 def receive(trial: RunningTrial) -> None:
@@ -119,6 +120,10 @@ def receive(trial: RunningTrial) -> None:
                 _signal(trial, signal.SIGSTOP)
                 trial.accounts.enter(trial.phase)
                 trial.judge.ask(Measure(trial.task))
+            elif kind == "count":
+                _signal(trial, signal.SIGSTOP)
+                trial.accounts.enter(trial.phase)
+                trial.judge.ask(Count(trial.task, payload["batch_size"]))
             elif kind == "evaluation":
                 if not _same(trial.judged, {name: value for name, value in payload.items() if "/" in name}):
                     _report(trial, UNJUDGED)
@@ -164,6 +169,8 @@ def is_out_of_turn(trial: RunningTrial, kind: str, payload: Mapping[str, Any]) -
         return trial.phase != "evaluate" or payload["split"] in trial.asked
     if kind == "measure":
         return (trial.phase, len(trial.moments)) not in _MEASURED
+    if kind == "count":
+        return trial.phase != "calibrate" or trial.step > 0 or trial.flops_per_step is not None
     if kind == "finished":
         return len(trial.moments) != len(_MEASURED)
     ending = trial.phase == "calibrate" and trial.step > 0
@@ -201,9 +208,12 @@ def _hear_judge(trial: RunningTrial) -> None:
     if isinstance(answer, Judged):
         trial.judged |= named(answer)
         trial.right = trial.right if answer.right is None else answer.right
-        _go_on(trial, answer)
+        _go_on(trial, (dict(answer.found), answer.right))
     elif isinstance(answer, Speed):
         trial.moments.append(Moment(answer, waits_of(trial.process.pid or 0, len(trial.slot.cores))))
+        _go_on(trial, None)
+    elif isinstance(answer, float):
+        trial.flops_per_step = answer
         _go_on(trial, answer)
     elif isinstance(answer, Verified):
         trial.verification = Verification(found=dataclasses.asdict(answer))
@@ -216,7 +226,8 @@ def _hear_judge(trial: RunningTrial) -> None:
         trial.process.kill()
 
 
-def _go_on(trial: RunningTrial, answer: Judged | Speed) -> None:
+def _go_on(trial: RunningTrial, answer: Any) -> None:
+    """Tells the process what it waits for, in plain types: its entry could say how others are made."""
     trial.accounts.go_on()
     _signal(trial, signal.SIGCONT)
     with contextlib.suppress(OSError):  # it was killed meanwhile
@@ -250,6 +261,7 @@ def make_record(trial: RunningTrial) -> TrialRecord:
     if trial.finished is not None and trial.killed_because is None:
         outcome = dict(trial.finished)
         crossing, _ = outcome.pop("crossing"), outcome.pop("right")
+        outcome["flops_per_step"] = trial.flops_per_step
         speed, disturbed = compared(*trial.moments) if len(trial.moments) == len(_MEASURED) else ({}, "")
         verification = trial.verification or Verification(failed="the process that should verify it died")
         breaches = verdict(

@@ -21,7 +21,6 @@ from harness.compat.backends import backend_for, dropout_arguments
 from harness.confinement import Confinement, close_in
 from harness.data import InputQueue
 from harness.entry import InvalidSubmissionError, load_functions
-from harness.flops import flops_per_step
 from harness.frameworks import TrialBackend
 from harness.judge import Evaluates, judge_of, named
 from harness.limit import raced
@@ -164,7 +163,7 @@ class TrainingLoop:
         if self.task.count_flops:
             self._progress("calibrate")
             with self.clock.segment("calibrate"):
-                self.flops_per_step = flops_per_step(self)
+                self.flops_per_step = self.judge.count(self.batch_size)
             self._progress("train")
         self.checkpoints.resume(self)
         stop = None

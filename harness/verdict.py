@@ -22,9 +22,9 @@ from results.record import CPU, STEPS, WALL, StopReason, TrialSpec
 
 TRAINING_PHASES = ("initialise", "train")
 """What a trial's process says it is doing while its clock runs, and while it sends messages."""
-_OWN_PHASES = ("setup", "ask", "calibrate")
+_OWN_PHASES = ("setup", "ask")
 """What it says while it does the harness's own work: before the entry comes, asking for its batch size in a process
-that ends with the answer and importing the libraries that it names, and counting the operations of a step."""
+that ends with the answer and importing the libraries that it names."""
 LOG_SHARE, LOG_SLACK_SEC = 0.1, 1.0
 """Of the time on the clock, and seconds more: so much may messages, and looking after the entry, take off it; and as
 long as the process waited for a core, which it may have done then."""

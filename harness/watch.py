@@ -38,10 +38,12 @@ from harness.fixed_parts import (
     HARNESS_MODULES,
     OF_A_CLASS,
     Member,
+    added_to,
     foundations,
     hooks,
     members,
     modules_of,
+    names_of_classes,
     of_workload,
     own_modules,
     owners_in,
@@ -142,6 +144,7 @@ class Watch:
         self._core = tuple(members([*foundations(), *modules_of(HARNESS_MODULES)]))
         self._known = own_modules()
         self._members = [*self._core, *members(self._known)]
+        self._classes = names_of_classes(self._known)
         self._parts: list[Member] = []
         self._workload: Mapping[str, Any] = {}
         self._structure: Any = None
@@ -269,7 +272,9 @@ class Watch:
 
     def begin(self, loop: TrainingLoop) -> None:
         """Remembers what must stay as it is from here on."""
-        self._members += members(module for module in own_modules() if module not in self._known)
+        later = [module for module in own_modules() if module not in self._known]
+        self._members += members(later)
+        self._classes = {**names_of_classes(later), **self._classes}
         self._parts = list(parts_of(loop))
         self._workload = of_workload(loop.workload)
         self._structure = loop.backend.structure(loop.params)
@@ -313,6 +318,8 @@ class Watch:
         nobody has asked for it."""
         self._find_threads()
         self._compare([*self._members, *self._parts])
+        for name in added_to(self._classes):
+            self.report(f"replaces {name}")
         for label, owner in owners_in(loop).items():
             for name in vars(owner):
                 if inspect.isfunction(getattr(type(owner), name, None)):

@@ -34,7 +34,7 @@ CHARGED = (
 """What runs where the clock stood is on the clock."""
 UNHEARD_OF = (
     *("message_changed", "path_that_looks", "function_given_other_code", "function_underneath"),
-    *("pickled_for_the_judge", "numbers_of_its_own_kind"),
+    *("pickled_for_the_judge", "numbers_of_its_own_kind", "answers_of_the_judge"),
 )
 """Nobody calls what they put in the place of something else, or it does what it did."""
 OPEN_DATA = ("data_file_read", "root_of_the_process")

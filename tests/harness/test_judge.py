@@ -1,5 +1,6 @@
 """The process that judges a trial: the trial's own stands still meanwhile, and may lose it."""
 
+import concurrent.futures
 import contextlib
 import math
 import multiprocessing
@@ -7,12 +8,15 @@ import os
 import types
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 
 from harness.judge import Judged, JudgeProcess, Measure, named
-from harness.messages import sender
+from harness.messages import answers, sender
 from harness.plan import plan_trials
 from harness.run import run
 from harness.running import FORGED, UNJUDGED, RunningTrial, is_out_of_turn, receive
@@ -161,7 +165,7 @@ def test_the_machine_is_measured_before_and_after_by_the_judge_and_the_record_ha
         assert asked.pop() == Measure(trial.task)
         asked.append("a question")
         receive(trial)
-        assert there.recv() == trial.moments[-1].speed
+        assert answers(there)() is None and len(trial.moments) == 1 + (step > 0)
         asked.clear()
     send("finished", ENDED)
     receive(trial)
@@ -186,6 +190,29 @@ def test_a_resumed_trial_tells_of_the_evaluations_that_it_has_told(trial_of, tol
     saying(there, ("resumed", {"evaluations": resumed, "segments": {}, "timed_cpu": 1.0}))
     receive(trial)
     assert trial.breaches == breaches
+
+
+@given(
+    st.recursive(st.none() | st.floats(allow_nan=False) | st.text(), lambda inner: st.lists(inner) | st.tuples(inner))
+)
+def test_an_answer_arrives_as_it_was_sent(answer):
+    here, there = multiprocessing.Pipe()
+    here.send(answer)
+    here.send("the next")
+    receive_answer = answers(there)
+    assert receive_answer() == answer and receive_answer() == "the next"
+    here.close()
+    with pytest.raises(EOFError):
+        receive_answer()
+
+
+def test_a_large_answer_comes_in_parts():
+    here, there = multiprocessing.Pipe()
+    large = np.arange(300_000.0)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        sent = pool.submit(here.send, large)
+        np.testing.assert_array_equal(answers(there)(), large)
+        sent.result()
 
 
 @pytest.fixture

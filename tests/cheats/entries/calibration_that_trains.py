@@ -1,11 +1,11 @@
-"""Works while the machine's speed is measured, by a function of numpy's that puts itself back."""
+"""Would work while the machine's speed is measured, by a function of numpy's that puts itself back."""
 
 import time
 
 import numpy as np
 from honest_torch import *
 
-CAUGHT = "of CPU time until its last evaluation"
+CAUGHT = "replaces numpy.copyto"
 REAL = np.copyto
 
 
