@@ -140,7 +140,7 @@ def _captured(loop: TrainingLoop, free_sec: float) -> bytes:
         "fields": {name: getattr(loop, name) for name in _FIELDS},
         "batches": loop.queue.batches,
         "random": random_states(),
-        "training": save_training(loop.params, loop.model_state, loop.optimizer_state),
+        "training": save_training(loop.params, loop.model_state, loop.optimizer_state, loop.model),
     }
     try:
         saved = dumps(state, HIGHEST_PROTOCOL)

@@ -53,14 +53,25 @@ _COMPILERS = ("jax", "torch")
 """Packages whose callable objects are code, where they cannot be pickled."""
 
 
-def save_training(params: Any, model_state: Any, optimizer_state: Any) -> Saved:
+def model_in(params: Any) -> Any:
+    """The model that a fresh start has as well, from the parameters that training started with; None where they are a
+    tree of arrays, of which every step makes another."""
+    return params if saved_torch.members(params) else None
+
+
+def save_training(params: Any, model_state: Any, optimizer_state: Any, model: Any = None) -> Saved:
     """What training has made so far, without any live object.
+
+    Args:
+      model: what :func:`model_in` gave when training started; None for ``params``. An entry may have given back another
+        module since, such as an average that it wants to be evaluated.
 
     Raises:
       CannotSaveError: names the place in it.
     """
+    model = params if model is None else model
     roots = {"parameters": params, "model_state": model_state, "optimizer_state": optimizer_state}
-    return _save(roots, params, saved_torch.values_of(params))
+    return _save(roots, model, saved_torch.values_of(model))
 
 
 def restore_training(saved: Saved, params: Any, model_state: Any, optimizer_state: Any) -> tuple[Any, ...]:
@@ -173,9 +184,15 @@ class _Saver(pickle.Pickler):
         self.nearest: Place = ()
 
     def saved(self, roots: Mapping[str, Any], values: Any) -> Saved:
-        self.places, self.states = places_of(roots, self._depth)
+        self.places, self.states = places_of(self._with_counterparts(roots), self._depth)
         self.dump((values, dict(roots)))
         return Saved(self.buffer.getvalue(), tuple(self.numbers), self.needed, frozenset(self.stateful))
+
+    def _with_counterparts(self, roots: Mapping[str, Any]) -> dict[str, Any]:
+        """The roots in whose place a fresh start has the same: its parameters are the model itself, no other module."""
+        params = roots.get("parameters")
+        is_another = self.members and id(params) not in self.members
+        return {name: root for name, root in roots.items() if not (name == "parameters" and is_another)}
 
     def _depth(self, obj: Any, place: Place) -> int:
         self.current, self.nearest = obj, place

@@ -27,6 +27,7 @@ from harness.limit import raced
 from harness.machine import peak_memory_bytes
 from harness.messages import Send
 from harness.resume import Checkpoints
+from harness.saving import model_in
 from harness.seeds import derive, key_stream, key_words
 from harness.spec import TrainingCompleteError, Workload
 from harness.task import Outcome, TrialTask, batch_size_of, refuse_batches_beyond_memory
@@ -98,6 +99,7 @@ class TrainingLoop:
     params: Any
     model_state: Any
     optimizer_state: Any
+    model: Any
 
     def __init__(
         self,
@@ -204,6 +206,7 @@ class TrainingLoop:
             calls.initialize(self)
             self.synchronize()
         self.clock.switch("step")  # what is collected from here on is the entry's
+        self.model = model_in(self.params)
         self.clock.mark(0)
         self._progress("train")
 

@@ -279,7 +279,7 @@ class Examination:
     def _through_checkpoint(self, loop: Loop, point: Point) -> Loop:
         """A new loop, with new modules and a new workload, that holds what was saved of the old one."""
         with _saving("save"):
-            saved = save_training(loop.params, loop.model_state, loop.optimizer_state)
+            saved = save_training(loop.params, loop.model_state, loop.optimizer_state, loop.model)
         fresh = self._start("a run from a checkpoint", point)
         with _saving("restore"):
             fresh.params, fresh.model_state, fresh.optimizer_state = restore_training(

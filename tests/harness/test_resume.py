@@ -134,6 +134,31 @@ def test_an_interrupted_trial_ends_as_one_that_was_not(tmp_path, write_entry, en
     assert [row["preemption_count"] for row in resumed[0]][-1] == 2 and resumed[0][0]["preemption_count"] == 0
 
 
+OTHER_MODEL = """
+def prepare_for_eval(workload, current_param_container, current_params_types, model_state, hyperparameters, loss_type,
+                     optimizer_state, eval_results, global_step, rng):
+    return optimizer_state, optimizer_state["average"], model_state
+"""
+KEPT_MODEL = {
+    "return {": """import copy
+    average = copy.deepcopy(model_params).requires_grad_(False)
+    return {"model": model_params, "average": average, """,
+    "    optimizer = optimizer_state": """    current_param_container = optimizer_state["model"]
+    optimizer = optimizer_state""",
+    "optimizer.step()": """optimizer.step()
+    with torch.no_grad():
+        for mean, parameter in zip(optimizer_state["average"].parameters(), current_param_container.parameters()):
+            mean.lerp_(parameter, 0.1)""",
+}
+
+
+def test_an_average_that_is_given_back_for_evaluation_and_the_model_that_is_trained_stay_two(tmp_path, write_entry):
+    place = CheckpointPlace(tmp_path / "checkpoint", every_sec=0.0)
+    task = task_of(write_entry("averaging", "torch", KEPT_MODEL, OTHER_MODEL), "torch", place)
+    straight, resumed = straight_and_interrupted(task, place, [after_evaluation(1), after_evaluation(2)])
+    assert compared(resumed[0]) == compared(straight[0]) and resumed[1].notes == ()
+
+
 class FakeTime:
     """A clock that moves a little whenever it is read, and far while an entry compiles."""
 
