@@ -226,7 +226,11 @@ def parts_of(loop: TrainingLoop) -> list[Member]:
     """The attributes of the loop, its clock and its queue that training never sets."""
     fixed: tuple[tuple[str, Any, tuple[str, ...]], ...] = (
         ("loop", loop, ("spec", "task", "send", "clock", "backend", "workload", "functions", "queue", "checkpoints")),
-        ("loop", loop, ("input_queue", "judge", "watch", "confinement", "shown", "splits", "types", "hyperparameters")),
+        (
+            "loop",
+            loop,
+            ("limit", "input_queue", "judge", "watch", "confinement", "shown", "splits", "types", "hyperparameters"),
+        ),
         ("workload", loop.workload, ("_backend",)),
         ("judge", loop.judge, ("_send", "_receive")),
         ("clock", loop.clock, ("_read_wall", "_read_cpu", "_wall")),

@@ -29,12 +29,33 @@ def read_limit(place: CheckpointPlace | None) -> Limit:
     return seconds, why
 
 
-def raced(place: CheckpointPlace | None, used_sec: float, step: int) -> tuple[StopReason, str] | None:
-    """Why to stop a trial that has used so much submission time without reaching its target, or None."""
-    limit, why = read_limit(place)
-    if used_sec <= limit:
-        return None
-    return StopReason.RACED, f"{used_sec:.1f} s used at step {step}, {why}"
+class TrialLimit:
+    """A trial's limit in its own process, which asks ten times a second: the file is opened when it has changed."""
+
+    def __init__(self, place: CheckpointPlace | None) -> None:
+        self._place = place
+        self._path = place.folder / LIMIT_FILE if place else None
+        self._seen: tuple[int, int] | None = None
+        self._limit = NO_LIMIT
+
+    def passed(self, used_sec: float, step: int) -> tuple[StopReason, str] | None:
+        """Why to stop a trial that has used so much submission time without reaching its target, or None."""
+        there = self._stamp()
+        if there != self._seen:
+            self._seen, self._limit = there, read_limit(self._place)
+        limit, why = self._limit
+        if used_sec <= limit:
+            return None
+        return StopReason.RACED, f"{used_sec:.1f} s used at step {step}, {why}"
+
+    def _stamp(self) -> tuple[int, int] | None:
+        if self._path is None:
+            return None
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns
 
 
 def write_limit(place: CheckpointPlace, limit: Limit) -> None:

@@ -23,7 +23,7 @@ from harness.data import InputQueue
 from harness.entry import InvalidSubmissionError, load_functions
 from harness.frameworks import TrialBackend
 from harness.judge import Evaluates, judge_of, named
-from harness.limit import raced
+from harness.limit import TrialLimit
 from harness.machine import peak_memory_bytes
 from harness.messages import Send
 from harness.resume import Checkpoints
@@ -40,7 +40,7 @@ SYNC_INTERVAL_SEC = 0.1
 SYNC_SPREAD = 0.5, 1.5
 """By this much, at random: what an entry changes is looked for then as well."""
 
-LOOKING_SHARE, LOOKING_SEC, EVALUATING_SEC = 0.1, 0.1, 0.05
+LOOKING_SHARE, LOOKING_SEC, EVALUATING_SEC = 0.05, 0.05, 0.01
 """Of the CPU time on the clock, in seconds more, and in seconds per evaluation: so much may looking after an entry take
 off the clock. The looks take half of that; what goes beyond, whoever's it is, is charged as steps."""
 
@@ -149,6 +149,7 @@ class TrainingLoop:
         self.notes: list[str] = []
         self.flops_per_step: float | None = None
         self.checkpoints = Checkpoints(task.checkpoint)
+        self.limit = TrialLimit(task.checkpoint)
 
     # ---- the loop ----
 
@@ -250,7 +251,7 @@ class TrainingLoop:
     def _exhausted(self) -> tuple[StopReason, str] | None:
         used = self.clock.submission_time()
         if used < self.spec.budget_sec:
-            return None if self.crossing is not None else raced(self.task.checkpoint, used, self.steps)
+            return None if self.crossing is not None else self.limit.passed(used, self.steps)
         return StopReason.BUDGET_EXHAUSTED, f"{used:.1f} s used of {self.spec.budget_sec:.1f} s at step {self.steps}"
 
     def step(self) -> tuple[StopReason, str] | None:

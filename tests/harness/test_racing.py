@@ -9,7 +9,7 @@ from rich.console import Console
 
 from harness.checkpoint import place_of
 from harness.errors import UsageError
-from harness.limit import read_limit
+from harness.limit import TrialLimit, forget_limit, read_limit, write_limit
 from harness.plan import Status, plan_status, plan_trials
 from harness.racing import Race
 from harness.run import run
@@ -128,10 +128,19 @@ def test_limits_reach_trials_that_wait_or_run(tmp_path):
     first, second = by_submission(planned).values()
     race, place = Race(planned, tmp_path), place_of(tmp_path, second[0].digest)
     race.follow([(second[0].task.spec, place)])
-    assert read_limit(place)[0] == float("inf")
+    limit = TrialLimit(place)
+    assert read_limit(place)[0] == float("inf") and limit.passed(100.0, 5) is None
     for trial in first:
         race.finished(record_of(trial, 2.0))
-    assert read_limit(place)[0] == 8.0
+    assert read_limit(place)[0] == 8.0 and limit.passed(8.0, 5) is None
+    stop, why = limit.passed(8.1, 6)
+    assert stop is StopReason.RACED and why.startswith(
+        "8.1 s used at step 6, past the cut: 4 times the slowest study of"
+    )
+    write_limit(place, (9.0, "more time"))
+    assert limit.passed(8.5, 7) is None and limit.passed(9.5, 8)[1] == "9.5 s used at step 8, more time"
+    forget_limit(place)
+    assert limit.passed(9.5, 9) is None and TrialLimit(None).passed(9.5, 9) is None
 
 
 def test_a_failed_trial_makes_no_limit(tmp_path):
