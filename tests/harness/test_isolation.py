@@ -100,19 +100,63 @@ def test_a_confined_process_reaches_nothing_else(tmp_path):
     assert (tmp_path / "outer" / "file").read_text() == "secret"
 
 
-UNCONFINED_TCP = """
-    import socket
+REFUSED_BY_SECCOMP = """
+    import array, ctypes, os, platform, resource, signal, socket, subprocess, sys, threading
+    from pathlib import Path
     from harness import sandbox
 
-    assert sandbox._seccomp(tcp_is_confined=False)
-    listening = socket.socket()
-    listening.bind(("127.0.0.1", 0))
-    listening.listen()
-    for address in (listening.getsockname(), ("127.0.0.1", 9)):
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert sandbox._seccomp(libc)
+
+    def outcome(action):
         try:
-            socket.socket().connect(address)
+            action()
         except OSError as error:
-            print(type(error).__name__)
+            return type(error).__name__
+        return "done"
+
+    def call(name, *arguments):
+        if libc.syscall(numbers[name], *arguments) < 0:
+            raise OSError(ctypes.get_errno(), "")
+
+    column = ["x86_64", "aarch64"].index(platform.machine())
+    numbers = {name: row[column] for name, row in sandbox._REFUSED_CALLS.items()}
+    numbers |= {name: row[column] for name, (row, _) in (sandbox._SIGNALS | sandbox._SENDING).items()}
+    numbers |= {"clone": sandbox._CLONE[column], "fcntl": sandbox._FCNTL[column]}
+
+    listening, local = socket.socket(), socket.socket(socket.AF_UNIX)
+    listening.bind(("127.0.0.1", 0))
+    local.bind(str(Path(sys.argv[1], "local")))
+    for each in (listening, local):
+        each.listen()
+    me, over = os.getpid(), (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    for action in (
+        lambda: socket.socket().connect(listening.getsockname()),
+        lambda: socket.socket().connect(("127.0.0.1", 9)),
+        lambda: socket.socket(socket.AF_UNIX).connect(local.getsockname()),
+        lambda: socket.socket().sendto(b"x", socket.MSG_FASTOPEN, listening.getsockname()),
+        lambda: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM),
+        lambda: socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM),
+        lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 2),
+        lambda: os.kill(me, signal.SIGKILL),
+        lambda: os.kill(me, signal.SIGTERM),
+        lambda: signal.pthread_kill(threading.get_ident(), signal.SIGKILL),
+        lambda: call("rt_sigqueueinfo", me, 9, ctypes.create_string_buffer(128)),
+        lambda: call("clone", 9, 0, 0, 0, 0),
+        lambda: call("clone", 0x8000 | 17, 0, 0, 0, 0),
+        lambda: call("fcntl", local.fileno(), 10, 9),
+        lambda: call("add_key", b"user", b"a", b"b", 1, -4),
+        lambda: call("timer_create", 1, None, ctypes.create_string_buffer(8)),
+        lambda: resource.setrlimit(resource.RLIMIT_CPU, over),
+        lambda: resource.prlimit(0, resource.RLIMIT_CPU, over),
+    ):
+        print(outcome(action))
+    print(outcome(lambda: os.kill(me, 0)), outcome(lambda: resource.getrlimit(resource.RLIMIT_CPU)))
+    print(outcome(lambda: socket.socketpair()), outcome(lambda: socket.if_nameindex()))
+    thread = threading.Thread(target=lambda: print("thread"))
+    thread.start()
+    thread.join()
+    print(subprocess.run([sys.executable, "-c", "import os; os.abort()"], stderr=subprocess.DEVNULL).returncode)
     import torch.distributed as dist
     dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
     print(dist.is_initialized())
@@ -123,10 +167,10 @@ UNCONFINED_TCP = """
     sys.platform != "linux" or platform.machine() not in _ARCHITECTURES,
     reason="seccomp is for Linux, on two processors",
 )
-def test_where_landlock_does_not_keep_tcp_from_connecting_nothing_connects_and_a_group_of_one_listens():
-    command = [sys.executable, "-c", textwrap.dedent(UNCONFINED_TCP)]
+def test_nothing_connects_or_ends_itself_as_if_killed_and_a_group_of_one_listens(tmp_path):
+    command = [sys.executable, "-c", textwrap.dedent(REFUSED_BY_SECCOMP), str(tmp_path)]
     found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-    assert found == ["PermissionError", "PermissionError", "True"]
+    assert found == [*["PermissionError"] * 18, *["done"] * 4, "thread", "-6", "True"]
 
 
 LOOKS = """
