@@ -5,7 +5,9 @@ from __future__ import annotations
 import _posixsubprocess
 import _signal
 import _thread
+import contextlib
 import ctypes
+import importlib
 import itertools
 import signal
 import subprocess
@@ -23,6 +25,8 @@ _UNTOLD_SIGNALS = ("raise_signal", "pidfd_send_signal")
 PROFILE_EVENT = "timetrial.setprofile"
 """Of a function that is given frames; Python's own event tells of a profiler that only counts (cProfile) as well."""
 MEMORY_EVENT = "timetrial.memory"
+FOREIGN_EVENT = "timetrial.cffi"
+"""Of what cffi reaches libraries and memory by."""
 EVALUATOR_EVENT = "timetrial.set_eval_frame"
 """Of the function by which torch's compiler is given every frame before it runs."""
 
@@ -40,16 +44,20 @@ def tell_what_no_event_tells(pid: int) -> None:
     for module in filter(None, map(sys.modules.get, ("torch._C._dynamo.eval_frame", "torch._dynamo.eval_frame"))):
         if hasattr(module, "set_eval_frame"):
             module.set_eval_frame = _audited(EVALUATOR_EVENT, module.set_eval_frame)
-    for name in ("_cast", "memmove", "memset"):
+    for name in ("_cast", "memmove", "memset", "CFUNCTYPE", "PYFUNCTYPE"):
         setattr(ctypes, name, _audited(MEMORY_EVENT, getattr(ctypes, name)))
+    with contextlib.suppress(ImportError):
+        cffi = importlib.import_module("_cffi_backend")
+        for name in ("load_library", "cast", "FFI"):
+            setattr(cffi, name, _audited(FOREIGN_EVENT, getattr(cffi, name)))
 
 
 def _audited(event: str, function: Callable[..., Any], *first: Any) -> Callable[..., Any]:
     """The function, which tells of each call by an event with its arguments, or with what is given in their place."""
 
-    def audited(*arguments: Any) -> Any:
+    def audited(*arguments: Any, **named: Any) -> Any:
         sys.audit(event, *(first or arguments))
-        return function(*arguments)
+        return function(*arguments, **named)
 
     return audited
 

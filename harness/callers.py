@@ -7,10 +7,12 @@ directly or through something that only carries or hands out for whoever asks.
 from __future__ import annotations
 
 import os
+import sys
 import sysconfig
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from types import FrameType
+from types import FrameType, FunctionType
+from typing import Any
 
 IMPORTER = "<frozen importlib"
 """Looks into every folder on the path, whoever imports what."""
@@ -31,6 +33,20 @@ _CARRIERS = tuple(
 """Modules that call any function for whoever passes it."""
 
 
+_FOREIGN = f"{os.sep}cffi{os.sep}"
+_COMPILERS = tuple(f"{os.sep}{name}{os.sep}" for name in ("torch/_inductor", "triton"))
+"""Packages that load what they have compiled."""
+_LOADING = ("get_code", "get_data", "get_filename", "path_stats", "source_to_code")
+"""Methods by which a loader says what a module's code is."""
+
+
+def installed_folders() -> tuple[str, ...]:
+    """Where installed packages lie, each with a separator at its end."""
+    folders = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+    folders |= {path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")}
+    return tuple(f"{folder}{os.sep}" for folder in folders)
+
+
 class Callers:
     """Tells an entry's frames from those of others.
 
@@ -43,6 +59,7 @@ class Callers:
     def __init__(self, own: Iterable[Path], packages: Iterable[Path], may_write: Callable[[Path], bool]) -> None:
         self._own = tuple(f"{path}{os.sep}" if path.is_dir() else str(path) for path in own)
         self._library = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), "<frozen"})
+        self._installed = installed_folders()
         self._rooms = tuple(f"{path}{os.sep}" for path in packages)
         self._may_write = may_write
 
@@ -57,7 +74,7 @@ class Callers:
         """Whether its code is of no file that was there: made from text, or written by the process. It is whose it is
         who calls it."""
         file = frame.f_code.co_filename
-        if file.startswith((*self._own, *self._library, *self._rooms)) or "-packages" in file:
+        if file.startswith((*self._own, *self._library, *self._rooms, *self._installed)):
             return False
         return not Path(file).is_file() or self._may_write(Path(file))  # libraries may lie anywhere
 
@@ -93,12 +110,57 @@ class Callers:
             at = at.f_back
         return None
 
+    def beyond_cffi(self, frame: FrameType) -> FrameType | None:
+        """The nearest frame outside cffi and Python's own library, if it is the entry's."""
+        at: FrameType | None = frame
+        while at is not None and _FOREIGN in at.f_code.co_filename and not self.is_entry(at):
+            at = at.f_back
+        return self.beyond_python(at) if at is not None else None
+
+    def loading(self, frame: FrameType) -> FrameType | None:
+        """The entry's frame for which, through whichever library, a file is loaded that the process may have written; a
+        compiler loads what it has made."""
+        at: FrameType | None = frame
+        while at is not None and at.f_code.co_filename.startswith(self._library) and not self._is_installed(at):
+            at = at.f_back
+        if at is None or any(name in at.f_code.co_filename for name in _COMPILERS):
+            return None
+        return self.beyond_libraries(at)
+
+    def _is_installed(self, frame: FrameType) -> bool:
+        return frame.f_code.co_filename.startswith(self._installed)
+
+    def beyond_importing(self, frame: FrameType) -> FrameType | None:
+        """The entry's frame that has code made by the import system, unless a loader of others reads it of a file."""
+        at: FrameType | None = frame
+        loader = None
+        while at is not None and at.f_code.co_filename.startswith("<frozen"):
+            if at.f_code.co_name == "get_code":
+                loader = at.f_locals.get("self")
+            at = at.f_back
+        if loader is not None and not self._is_changed(loader):
+            return None
+        return self.beyond_python(frame)
+
+    def _is_changed(self, loader: Any) -> bool:
+        """Whether some of a loader's methods are the entry's."""
+        methods = [getattr(type(loader), name) for name in _LOADING if hasattr(type(loader), name)]
+        return not vars(loader).keys().isdisjoint(_LOADING) or any(
+            not isinstance(_function(method), FunctionType)
+            or _function(method).__code__.co_filename.startswith(self._own)
+            for method in methods
+        )
+
     def beyond_timetrial(self, frame: FrameType) -> FrameType | None:
         """The nearest frame outside timetrial, if it is the entry's."""
         at: FrameType | None = frame
         while at is not None and at.f_code.co_filename.startswith(self._rooms) and not self.is_entry(at):
             at = at.f_back
         return at if at is not None and self.is_entry(at) else None
+
+
+def _function(method: Any) -> Any:
+    return getattr(method, "__func__", method)
 
 
 def _who_looks(frame: FrameType) -> FrameType | None:

@@ -87,10 +87,20 @@ def close_in(
     folder, defaults = task.folder, task.spec.hyperparameters is None
 
     def ask() -> int:
+        found: list[Breach] = []
+        watch.report_to(found.append)
         confine_to(own_places)
-        return batch_size(load_functions(task.entry, task.spec.key.framework, defaults))
+        try:
+            return batch_size(load_functions(task.entry, task.spec.key.framework, defaults))
+        finally:
+            if found:
+                raise BreachFoundError(found[0].message, found[0].where)
 
-    size = asked_in_a_fork(ask, lambda error: place_in(task.entry.path, error))
+    try:
+        size = asked_in_a_fork(ask, lambda error: place_in(task.entry.path, error))
+    except BreachFoundError as error:
+        watch.report(*error.args)
+        raise
     import_libraries(sources)  # some start threads, which no fork survives
     for left in folder.iterdir():
         shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
@@ -122,6 +132,10 @@ class GetBatchSizeError(Exception):
     """What ``get_batch_size`` raised in a process of its own."""
 
 
+class BreachFoundError(Exception):
+    """What the entry did in that process disqualifies it: message and place."""
+
+
 def asked_in_a_fork(ask: Callable[[], int], place: Callable[[Exception], str]) -> int:
     """The number that a function gives, computed in a copy of this process that ends with it. Nothing else comes back:
     the number and the texts of errors are plain, and what the copy prints is dropped (its size would tell). ``place``
@@ -129,6 +143,7 @@ def asked_in_a_fork(ask: Callable[[], int], place: Callable[[Exception], str]) -
 
     Raises:
       InvalidSubmissionError: so the function.
+      BreachFoundError: so the function.
       GetBatchSizeError: the function raised anything else, or the copy died.
     """
     reader, writer = os.pipe()
@@ -152,6 +167,8 @@ def asked_in_a_fork(ask: Callable[[], int], place: Callable[[Exception], str]) -
     kind, answer = json.loads(data)
     if kind == "size":
         return int(answer)
+    if kind == "breach":
+        raise BreachFoundError(*answer)
     raise (InvalidSubmissionError if kind == "invalid" else GetBatchSizeError)(answer)
 
 
@@ -160,6 +177,8 @@ def _answer(ask: Callable[[], int], place: Callable[[Exception], str]) -> tuple[
         return "size", int(ask())
     except InvalidSubmissionError as error:
         return "invalid", str(error)
+    except BreachFoundError as error:
+        return "breach", error.args
     except Exception as error:
         return "raised", f"{type(error).__name__}: {error}{place(error)}"
 

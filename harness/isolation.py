@@ -38,6 +38,7 @@ _OF_ITS_FOLDER = ("HOME", "TMPDIR", "XDG_CACHE_HOME", "TORCHINDUCTOR_CACHE_DIR",
 """Variables that point into its own folder, so that nothing is left for the next trial."""
 _SYSTEM = ("/usr", "/lib", "/lib64", "/lib32", "/bin", "/sbin", "/etc", "/opt", "/sys", "/dev", "/nix/store")
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/tty", "/dev/kfd", "/dev/dri")
+_OF_THE_SYSTEM = (Path("/dev"), Path("/proc"))
 _LIBRARIES = ("site-packages", "dist-packages")
 _ROOMS = ("harness", "workloads", "submissions")
 _ROOMS_WITH_RESULTS = ("results", "scoring")
@@ -61,6 +62,10 @@ class Places:
 
     def may_write(self, path: Path) -> bool:
         return _is_below(path, self.writable)
+
+    def may_change(self, path: Path) -> bool:
+        """Its times, rights and owner: of what is the process's own, and of no device."""
+        return _is_below(path, [folder for folder in self.writable if not _is_below(folder, _OF_THE_SYSTEM)])
 
 
 def _is_below(path: Path, folders: Iterable[Path]) -> bool:

@@ -9,9 +9,14 @@ import signal
 import sys
 import sysconfig
 import threading
+from types import FunctionType
 from typing import Any
 
+from harness.callers import installed_folders
 from harness.machine import descendants
+
+_INSTALLED = (f"{sysconfig.get_path('stdlib')}{os.sep}", *installed_folders())
+"""Before there is an entry, which may change the path."""
 
 
 class ProcessState:
@@ -32,8 +37,7 @@ class ProcessState:
             "has a process of its own running beside the clock": bool(self.children - before.children),
             "has set a timer": any(self.timers) and self.timers != before.timers,
             "has set a signal handler": any(
-                handler is not before.handlers.get(number) and not _is_of_a_library(handler)
-                for number, handler in self.handlers.items()
+                handler is not before.handlers.get(number) for number, handler in self.handlers.items()
             ),
             "has hooked itself into the garbage collection": any(
                 not any(callback is known for known in before.callbacks) and not _is_of_a_library(callback)
@@ -44,10 +48,12 @@ class ProcessState:
         return [message for message, holds in found.items() if holds]
 
 
-def _is_of_a_library(function: Any) -> bool:
-    """Whether an installed package defines it: jax, for one, hooks itself into the garbage collection when it is
-    imported. A function's code knows its file; its ``__module__`` is whatever was assigned."""
-    code = getattr(function, "__code__", None) or getattr(type(function).__call__, "__code__", None)
-    module = sys.modules.get(getattr(function, "__module__", None) or "")
-    file = code.co_filename if code else getattr(module, "__file__", None) or ""
-    return "-packages" in file or file.startswith(sysconfig.get_path("stdlib"))
+def _is_of_a_library(callback: Any) -> bool:
+    """Whether it is a function of an installed package, as its module has it: jax, for one, hooks itself into the
+    garbage collection when it is imported. Any other object, also one of a library's class, calls whatever it was
+    given; and a function made of a library's code, with other values in it, does so too."""
+    if type(callback) is not FunctionType or not callback.__code__.co_filename.startswith(_INSTALLED):
+        return False
+    module = sys.modules.get(callback.__module__)
+    given = (callback.__closure__, callback.__defaults__, callback.__kwdefaults__)
+    return module is not None and vars(module).get(callback.__name__) is callback and given == (None, None, None)

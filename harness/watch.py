@@ -9,6 +9,7 @@ A breach is reported at once and disqualifies the trial; nothing is prevented he
 from __future__ import annotations
 
 import dataclasses
+import errno
 import fcntl
 import inspect
 import os
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from harness.audited import (
     AUDITED,
     EVALUATOR_EVENT,
+    FOREIGN_EVENT,
     MEMORY_EVENT,
     PROCESS_EVENT,
     SIGNAL_EVENT,
@@ -91,7 +93,6 @@ _BY_THE_CALLER: Mapping[str, str] = {
     "exec": "runs code made at run time",
     "compile": "makes code at run time",
     "code.__new__": "makes code at run time",
-    "marshal.loads": "makes code at run time",
     EVALUATOR_EVENT: "looks at the frames of other code",
 }
 """Events that count when the very function which causes them is the entry's: libraries do these things as well."""
@@ -100,8 +101,16 @@ _PROCESSES = frozenset(
 )
 _THREADS = frozenset({THREAD_EVENT, "_thread.start_joinable_thread"})
 _RAW_MEMORY = frozenset(
-    {"ctypes.dlopen", "ctypes.dlsym", "ctypes.addressof", "ctypes.string_at", "ctypes.cdata", MEMORY_EVENT}
-)
+    f"ctypes.{name}"
+    for line in (
+        "addressof call_function cdata cdata/buffer create_string_buffer create_unicode_buffer dlopen dlsym",
+        "dlsym/handle get_errno set_errno get_last_error set_last_error seh_exception string_at wstring_at",
+        "PyObj_FromPtr",
+    )
+    for name in line.split()
+) | {MEMORY_EVENT}
+"""All that ctypes tells of."""
+_CODE_READ = frozenset({"marshal.loads", "marshal.load"})
 _LIMITS = frozenset({"resource.setrlimit", "resource.prlimit"})
 _SOCKETS = frozenset({"socket.__new__", "socket.connect", "socket.bind", "socket.getaddrinfo", "socket.sendto"})
 _FILES = frozenset({"open", "os.listdir", "os.scandir"})
@@ -112,6 +121,8 @@ _CHANGED_FILES = frozenset(
         *("sqlite3.connect", "fcntl.ioctl"),
     }
 )
+_METADATA = frozenset({"os.chmod", "os.utime", "os.chown", "os.setxattr", "os.removexattr"})
+"""Of files: a device is written, and its own times or rights would tell the next trial."""
 _OWN_MEMORY = frozenset({"mem", "maps", "smaps", "smaps_rollup", "map_files", "pagemap", "numa_maps"})
 """Of a process, below /proc: by them it reads what it was not given."""
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -156,6 +167,10 @@ class Watch:
         sys.addaudithook(_hearing(self, self._busy))
         tell_what_no_event_tells(self._pid)
 
+    def report_to(self, report: Report) -> None:
+        """From now on, in a copy of the process, which has no connection to who is told otherwise."""
+        self._report = report
+
     def report(self, message: str, where: str = "") -> None:
         self.breached = True
         if message not in self._told:
@@ -182,6 +197,19 @@ class Watch:
     def _on_look(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
         if caller := self._callers.looking(frame):
             self._tell(_BY_THE_CALLER[event], caller)
+        elif event == "compile" and frame.f_code.co_filename.startswith(IMPORTER):
+            self._on_code_read(event, args, frame)
+
+    def _on_code_read(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
+        """A module's byte code is read for whoever imports it, unless it is the entry's: of it there is the source, and
+        byte code names any file as its own."""
+        imports = frame.f_code.co_filename.startswith("<frozen")
+        if caller := (self._callers.beyond_importing if imports else self._callers.beyond_python)(frame):
+            self._tell("makes code at run time", caller)
+        elif imports and event in _CODE_READ:
+            of = next((frame.f_locals[name] for name in ("bytecode_path", "pathname") if name in frame.f_locals), None)
+            if self._callers.is_own(of):
+                self.report(f"runs byte code: {PurePath(str(of)).name}")
 
     def _on_attribute(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
         if type(args[1]) is not str:
@@ -220,8 +248,27 @@ class Watch:
     def _on_raw_memory(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
         if caller := self._callers.beyond_python(frame):
             self._tell("reaches for raw memory through ctypes", caller)
-        elif event == "ctypes.dlopen" and self._callers.is_own(args[0]):  # by whichever library
-            self.report(f"loads machine code: {PurePath(args[0]).name}")
+        elif event == "ctypes.dlopen":
+            self._on_machine_code(args[0], frame)
+
+    def _on_foreign(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
+        if caller := self._callers.beyond_cffi(frame):
+            self._tell("reaches for raw memory through cffi", caller)
+
+    def _on_module(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
+        if args[1] is not None:  # an extension's file
+            self._on_machine_code(args[1], frame)
+
+    def _on_machine_code(self, named: Any, frame: FrameType) -> None:
+        if isinstance(named, bytes):
+            named = os.fsdecode(named)
+        if not isinstance(named, str) or os.sep not in named:  # the system looks for other names
+            return
+        path = Path(named).resolve()
+        if self._callers.is_own(named):  # by whichever library
+            self.report(f"loads machine code: {path.name}")
+        elif self._places.may_write(path) and (caller := self._callers.loading(frame)):
+            self._tell(f"loads machine code: {path.name}", caller)
 
     def _on_limit(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
         of_time = any(type(value) is int and value == resource.RLIMIT_CPU for value in args[:2])
@@ -250,12 +297,18 @@ class Watch:
         about_itself = Path("/proc", str(os.getpid())) in path.parents  # another number in the copy that asks for sizes
         may = self._places.may_write if writes else self._places.may_read if event == "open" else self._places.may_list
         of_memory = path.parts[1:2] == ("proc",) and not _OWN_MEMORY.isdisjoint(path.parts)
+        if event in _METADATA:
+            may = self._places.may_change
         allowed = (may(path) or (about_itself and not writes)) and not of_memory
         if not allowed and (caller := self._callers.beyond_libraries(frame)):
             self._tell(f"{'writes' if writes else 'reads'} {path}", caller)
 
     def _on_import(self, event: str, path: Path, frame: FrameType) -> None:
         """Of a module of timetrial's: an import statement is found in the source before, a computed one is not."""
+        if event == "open" and path.suffix == ".pyc" and self._callers.is_own(str(path)):
+            if path.parent.name == "__pycache__":
+                raise FileNotFoundError(errno.ENOENT, "the source is read instead", str(path))
+            self.report(f"runs byte code: {path.name}")
         module = module_of(path, self._packages) if event == "open" else ""
         if module and not is_allowed_import(module) and (caller := self._callers.beyond_python(frame)):
             self._tell(f"imports {module}", caller)
@@ -269,6 +322,7 @@ class Watch:
     def remember(self) -> None:
         """What must stay as it is when the entry's module is imported, and after."""
         self._members += members(modules_of(FRAMEWORK_MODULES[self._framework]))
+        self._before = self._unheard(ProcessState)
 
     def begin(self, loop: TrainingLoop) -> None:
         """Remembers what must stay as it is from here on."""
@@ -376,6 +430,9 @@ _HANDLERS: Mapping[str, Callable[[Watch, str, tuple[Any, ...], FrameType], None]
     **dict.fromkeys(("os.kill", "os.killpg", "signal.pthread_kill", SIGNAL_EVENT), Watch._on_kill),
     **dict.fromkeys(_SOCKETS, Watch._on_socket),
     **dict.fromkeys(_RAW_MEMORY, Watch._on_raw_memory),
+    **dict.fromkeys(_CODE_READ, Watch._on_code_read),
+    FOREIGN_EVENT: Watch._on_foreign,
+    "import": Watch._on_module,
     **dict.fromkeys(_LIMITS, Watch._on_limit),
     **dict.fromkeys((*_FILES, *_CHANGED_FILES), Watch._on_file),
     "fcntl.ioctl": Watch._on_request,

@@ -7,6 +7,7 @@ the data directory and the results folder.
 
 import ast
 import os
+import py_compile
 import re
 import shutil
 from pathlib import Path
@@ -248,27 +249,94 @@ def test_what_honest_entries_do_is_no_breach(source, tmp_path, data_dir):
     assert (record.stop_reason, record.breaches) == (StopReason.TARGET_REACHED, ()), record.stop_detail
 
 
-MACHINE_CODE = """
+LOADS = """
+from importlib.machinery import ExtensionFileLoader, ModuleSpec, SourcelessFileLoader
 from pathlib import Path
 
 import honest_torch as honest
 import torch
 from honest_torch import *
 
+def path(name):
+    return str(Path(__file__).with_name(name))
+
+def extension():
+    loader = ExtensionFileLoader("fast", path("fast.so"))
+    loader.create_module(ModuleSpec("fast", loader, origin=path("fast.so")))
+
 def init_optimizer_state(*arguments):
     try:
-        torch.ops.load_library(str(Path(__file__).with_name("fast.so")))
-    except OSError:
+        HOW
+    except (OSError, ImportError):
         pass
     return honest.init_optimizer_state(*arguments)
 """
 
 
-def test_machine_code_in_an_entrys_folder_is_a_breach_whoever_loads_it(tmp_path, data_dir):
+@pytest.mark.parametrize(
+    "how, told",
+    [
+        ('torch.ops.load_library(path("fast.so"))', "loads machine code: fast.so"),
+        ("extension()", "loads machine code: fast.so"),
+        ('SourcelessFileLoader("helper", path("helper.pyc")).load_module()', "runs byte code: helper.pyc"),
+    ],
+)
+def test_machine_code_and_byte_code_in_an_entrys_folder_are_a_breach_whoever_loads_it(how, told, tmp_path, data_dir):
     folder = put("honest_torch", tmp_path / "entry", tmp_path / "out", data_dir).parent
-    (folder / "submission.py").write_text(MACHINE_CODE)
+    (folder / "submission.py").write_text(LOADS.replace("HOW", how))
+    _, [(record, _)] = go(tmp_path / "out", folder)
+    assert record.stop_reason is StopReason.DISQUALIFIED and told in record.stop_detail
+
+
+def test_machine_code_that_an_entry_has_put_into_its_own_folder_is_a_breach(tmp_path, data_dir):
+    folder = put("honest_torch", tmp_path / "entry", tmp_path / "out", data_dir).parent
+    how = 'Path("fast.so").write_bytes(b""), torch.ops.load_library("./fast.so")'
+    (folder / "submission.py").write_text(LOADS.replace("HOW", how))
     _, [(record, _)] = go(tmp_path / "out", folder)
     assert record.stop_reason is StopReason.DISQUALIFIED and "loads machine code: fast.so" in record.stop_detail
+
+
+def test_what_an_entry_does_where_its_batch_size_is_asked_for_is_told(tmp_path, data_dir):
+    folder = put("honest_torch", tmp_path / "entry", tmp_path / "out", data_dir).parent
+    (folder / "submission.py").write_text(
+        "import ctypes\nfrom honest_torch import *\n\ndef get_batch_size(name):\n"
+        "    try:\n        ctypes.CDLL(None)\n    except OSError:\n        pass\n    return 32\n"
+    )
+    _, [(record, _)] = go(tmp_path / "out", folder)
+    assert record.stop_reason is StopReason.DISQUALIFIED and "raw memory" in record.stop_detail, record.stop_detail
+
+
+def test_an_entry_in_a_folder_that_sounds_like_packages_is_no_library(tmp_path, data_dir):
+    entry = put("garbage_collection", tmp_path / "my-packages", tmp_path / "out", data_dir)
+    _, [(record, _)] = go(tmp_path / "out", entry)
+    assert record.stop_reason is StopReason.DISQUALIFIED and "garbage collection" in record.stop_detail
+
+
+BYTE_CODE_KEPT = """
+import importlib.util
+from pathlib import Path
+
+from honest_torch import *
+
+SPEC = importlib.util.spec_from_file_location("helper", Path(__file__).with_name("helper.py"))
+HELPER = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(HELPER)
+assert HELPER.RATE == 1e-3, "the source is what counts"
+"""
+
+
+def test_byte_code_that_is_left_beside_an_entrys_source_is_not_read(tmp_path, data_dir):
+    """An entry loads a file of its own by itself, and has been run elsewhere before."""
+    folder = put("honest_torch", tmp_path / "entry", tmp_path / "out", data_dir).parent
+    (folder / "submission.py").write_text(BYTE_CODE_KEPT)
+    (folder / "helper.py").write_text("RATE = 2e-3\n")
+    kept = py_compile.compile(
+        str(folder / "helper.py"), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH
+    )
+    assert kept and Path(kept).is_file()
+    (folder / "helper.py").write_text("RATE = 1e-3\n")
+    _, [(record, _)] = go(tmp_path / "out", folder, max_steps=20)
+    assert (record.stop_reason, record.breaches) == (StopReason.STEP_LIMIT, ()), record.stop_detail
 
 
 def test_an_entry_in_jax_may_import_torch(tmp_path, data_dir):

@@ -28,6 +28,9 @@ def test_places_cover_what_lies_below_them(tmp_path):
     assert places.may_read(tmp_path / "read/deep/file") and places.may_read(tmp_path / "write/file")
     assert places.may_write(tmp_path / "write") and not places.may_write(tmp_path / "read/file")
     assert not places.may_read(tmp_path / "reading") and not places.may_read(tmp_path)
+    places = Places((), (tmp_path, Path("/dev/null"), Path("/proc/self/comm")))
+    assert places.may_change(tmp_path / "file")
+    assert places.may_write(Path("/dev/null")) and not places.may_change(Path("/dev/null"))
 
 
 def test_libraries_can_be_read_and_results_beside_timetrial_cannot(tmp_path):
