@@ -6,10 +6,12 @@ the data directory and the results folder.
 """
 
 import ast
+import contextlib
 import os
 import py_compile
 import re
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -41,12 +43,12 @@ UNHEARD_OF = (
 OPEN_DATA = ("data_file_read", "root_of_the_process")
 CHEATS = sorted(
     {path.stem for path in ENTRIES.glob("*.py") if not path.stem.startswith("honest")}
-    - {*POINTLESS, *CHARGED, *UNHEARD_OF, "root_of_the_process"}
+    - {*POINTLESS, *CHARGED, *UNHEARD_OF, "root_of_the_process", "checkpoint_forged"}
 )
 PREVENTED = {
     *("shared_memory", "more_cores", "behind_a_method", "loaded_modules", "generator_unwrapped"),
     *("behind_the_view", "watch_silenced", "size_of_the_log", "size_that_runs", "order_of_the_data"),
-    *("open_files_of_the_data", "weak_reference", "flag_of_a_pipe"),
+    *("open_files_of_the_data", "weak_reference"),
 }
 """What the kernel refuses, or what there is not, makes the cheat fail; there is nothing to disqualify it for."""
 
@@ -59,7 +61,7 @@ def constants(path):
     return {n.targets[0].id: n.value.value for n in assigned if isinstance(n.value, ast.Constant)}
 
 
-def go(out, entry, studies=1, target=0.75, workload="mnist", max_steps=None, budget_sec=60.0):
+def go(out, entry, studies=1, target=0.75, workload="mnist", max_steps=None, budget_sec=60.0, **options):
     with pytest.MonkeyPatch.context() as patch, Path(os.devnull).open("w") as sink:
         patch.setattr("harness.spec.Workload._declared_target", lambda self: Target(target, 0.7))
         request = Request(
@@ -71,7 +73,7 @@ def go(out, entry, studies=1, target=0.75, workload="mnist", max_steps=None, bud
             budget_sec=budget_sec,
             max_steps=max_steps,
         )
-        summary = run(request, out, console=Console(file=sink))
+        summary = run(request, out, console=Console(file=sink), **options)
     return summary, [(read_trial(folder), read_evaluations(folder)) for folder in find_trials(out)]
 
 
@@ -130,6 +132,34 @@ def test_data_that_stays_open_is_open_to_the_harness_alone(name, tmp_path, data_
     entry = put(name, tmp_path / "entry", tmp_path / "out", data_dir)
     _, [(record, _)] = go(tmp_path / "out", entry, target=0.0, workload="ogbg")
     assert record.stop_reason is StopReason.DISQUALIFIED and "reads " in record.stop_detail
+
+
+class Killing:
+    """An observer that kills a trial, once, as soon as it has a checkpoint."""
+
+    def __init__(self, inner):
+        self.inner, self.killed = inner, []
+
+    def update(self, running, waiting):
+        for trial in running:
+            if not self.killed and (trial.task.checkpoint.folder / "state").is_file():
+                self.killed.append(trial.process.pid)
+                os.kill(trial.process.pid, signal.SIGKILL)
+        return self.inner.update(running, waiting)
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+
+def test_a_forged_checkpoint_is_caught(tmp_path, data_dir):
+    told = constants(ENTRIES / "checkpoint_forged.py")
+    entry = put("checkpoint_forged", tmp_path / "entry", tmp_path / "out", data_dir)
+
+    def killing(observer):
+        return contextlib.nullcontext(Killing(observer))
+
+    _, [(record, _)] = go(tmp_path / "out", entry, target=0.99, watched_by=killing)
+    assert record.stop_reason is StopReason.DISQUALIFIED and told["CAUGHT"] in record.stop_detail, record.stop_detail
 
 
 def test_there_are_enough_cheats():

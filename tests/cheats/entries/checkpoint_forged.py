@@ -1,6 +1,5 @@
-"""Writes a checkpoint of its own, by a way of which no event tells, and has its process killed."""
+"""Writes a checkpoint of its own, by a way of which no event tells, and waits to be killed from outside."""
 
-import os
 import pathlib
 import time
 
@@ -25,16 +24,5 @@ def update_params(**arguments):
     if arguments["global_step"] == 240:
         state = torch.from_file(f"{FOLDERS[0]}/state", shared=True, size=4096, dtype=torch.uint8)
         state.copy_(torch.frombuffer(bytearray(b"timetrial checkpoint 2\n".ljust(4096, b"x")), dtype=torch.uint8))
-        _die()
+        time.sleep(20)
     return honest.update_params(**arguments)
-
-
-def _die():
-    import fcntl
-
-    reader, writer = os.pipe()
-    fcntl.fcntl(reader, fcntl.F_SETOWN, os.getpid())
-    fcntl.fcntl(reader, 10, 9)  # F_SETSIG, SIGKILL
-    fcntl.fcntl(reader, fcntl.F_SETFL, os.O_ASYNC | os.O_NONBLOCK)
-    os.write(writer, b"x")
-    time.sleep(5)
