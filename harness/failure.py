@@ -18,6 +18,11 @@ _ADVICE = (
         "torch's fast attention has no second derivative: put `with torch.nn.attention.sdpa_kernel("
         "torch.nn.attention.SDPBackend.MATH):` around workload.model_fn",
     ),
+    (
+        r"derivative for aten::\w*ctc_loss\w* is not implemented",
+        "torch's CTC loss has no second derivative: where loss_type is CTC_LOSS, estimate curvature from gradients "
+        "alone (their squares, as Gauss-Newton-Bartlett and an empirical Fisher do, or differences of gradients)",
+    ),
 )
 """What is known of errors whose text does not say how to mend them."""
 _OUT_OF_MEMORY_SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory", "resource_exhausted")

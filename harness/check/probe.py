@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.check.findings import Finding
+from harness.check.findings import RULES, Finding
 from harness.check.guard import Guard, WatchedQueue, structure
 from harness.check.held import graph, lost
 from harness.check.loop import (
@@ -51,6 +51,12 @@ GROWTH = 1.5
 _NO_PROCESSES = "daemonic processes are not allowed to have children"
 """How Python's multiprocessing refuses them in the check's process, as in a trial's."""
 FIRST = "the first run"
+RESUMED = "a run from a checkpoint"
+_BEFORE_RESTORING = frozenset({"", "init_optimizer_state", "init_model_params", "get_batch_size"})
+_SURVIVES_NOT = (
+    "the same steps ran well without a restart: something in optimizer_state, or in a module's globals, does not "
+    "survive saving and restoring"
+)
 POINTS = 3
 """Points of a search space that are tried before divergence counts as the entry's fault."""
 
@@ -280,7 +286,7 @@ class Examination:
         """A new loop, with new modules and a new workload, that holds what was saved of the old one."""
         with _saving("save"):
             saved = save_training(loop.params, loop.model_state, loop.optimizer_state, loop.model)
-        fresh = self._start("a run from a checkpoint", point)
+        fresh = self._start(RESUMED, point)
         with _saving("restore"):
             fresh.params, fresh.model_state, fresh.optimizer_state = restore_training(
                 saved, fresh.params, fresh.model_state, fresh.optimizer_state
@@ -326,7 +332,11 @@ class Examination:
         else:
             path, line = self._place_of(error) or self.guard.places.get(function, (self.task.entry.path, 1))
             message = f"with {self._toy_name}, in {self.what}: {type(error).__name__}: {text}"
-            self.guard.report_at(rule, message, path, line, advice(error))
+            mend = advice(error)
+            if self.what == RESUMED and function not in _BEFORE_RESTORING and rule == "crashes":
+                message += f" ({_SURVIVES_NOT})"
+                mend = mend or RULES["checkpoint"].mend
+            self.guard.report_at(rule, message, path, line, mend)
         raise FailedError from error
 
     def _place_of(self, error: BaseException) -> tuple[Path, int] | None:

@@ -295,6 +295,29 @@ WHEN_IT_RUNS = [
         },
         says="put `with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):` around",
     ),
+    defect(
+        "differentiates CTC twice",
+        "crashes",
+        "g.square().sum()",
+        {
+            "    loss.backward()\n": "    *_, last = current_param_container.parameters()\n"
+            "    (g,) = torch.autograd.grad(loss, last, create_graph=True)\n"
+            "    g.square().sum().backward()\n"
+        },
+        loss="ctc",
+        says="no second derivative: where loss_type is CTC_LOSS, estimate curvature from gradients alone",
+    ),
+    defect(
+        "keeps in a global what it needs in every step",
+        "crashes",
+        "SEEN['steps'] += 1",
+        {
+            "DEFAULTS = {": "SEEN = {}\nDEFAULTS = {",
+            "end": ["SEEN.update({} if global_step else {'steps': 0})", "SEEN['steps'] += 1"],
+        },
+        says="(the same steps ran well without a restart: something in optimizer_state, or in a module's globals, does "
+        "not survive saving and restoring); keep everything that later steps depend on in optimizer_state",
+    ),
     defect("does not train", "does-not-train", UPDATE, {STEP: RETURN}),
 ]
 
