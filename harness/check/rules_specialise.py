@@ -10,9 +10,11 @@ from typing import TypeGuard
 
 from harness.check.findings import Hit, source_rule
 from harness.check.names import Scope, bound_in, called, defaults
+from harness.check.reports import is_only_reported
+from harness.check.serving import serves_sizes, size_functions
 from harness.check.source import SIZE_FUNCTIONS, Source, words
 from harness.check.texts import ASKS, LOOKUPS, OF_A_CLASS, texts_of_the_workload
-from harness.check.workload_names import collections, is_only_reported, known_names, serves_sizes
+from harness.check.workload_names import collections, known_names
 from harness.view import IDENTITY
 
 # ---- by name ----
@@ -41,7 +43,8 @@ def _names_a_workload(node: ast.AST) -> TypeGuard[ast.Constant]:
     return isinstance(text, str) and text.strip(string.punctuation).lower() in known_names()
 
 
-_ASKED = words("type isinstance repr str vars id dir hash format ascii")
+_ASKED = words("type isinstance repr str vars dir format ascii")
+"""Not ``id`` and ``hash``: an address says nothing, and is what a cache is keyed by."""
 
 
 def _identity_of_the_workload(source: Source, node: ast.AST) -> Iterator[Hit]:
@@ -53,7 +56,8 @@ def _identity_of_the_workload(source: Source, node: ast.AST) -> Iterator[Hit]:
             if attr in OF_A_CLASS:
                 yield node, f"reads {attr} of workload.{inner}, which says which workload it is on"
         case ast.Call(func=ast.Name(id=asked), args=[first, *_]) if asked in _ASKED and source.is_workload(first):
-            yield node, f"asks {asked}() of the workload, which says which one it is"
+            if not _asks_for_every_workload(source, node):
+                yield node, f"asks {asked}() of the workload, which says which one it is"
         case ast.Call(
             func=ast.Name(id="getattr" | "hasattr") | ast.Attribute(attr="__getattribute__" | "__getattr__"),
             args=[first, name, *_],
@@ -67,6 +71,12 @@ def _identity_of_the_workload(source: Source, node: ast.AST) -> Iterator[Hit]:
             yield node, "uses the workload's name"
     if _is_text_of_the_workload(source, node):
         yield node, "makes a text of the workload, which says which one it is"
+
+
+def _asks_for_every_workload(source: Source, call: ast.Call) -> bool:
+    """``isinstance(workload, spec.Workload)``."""
+    path = (source.dotted(call.args[1]) or "") if len(call.args) == 2 else ""
+    return ast.unparse(call.func) == "isinstance" and path.endswith("spec.Workload") and not source.is_own(path)
 
 
 def _is_text_of_the_workload(source: Source, node: ast.AST) -> bool:
@@ -97,16 +107,17 @@ def _decides(source: Source, node: ast.AST) -> bool:
 def _kept_by_size_functions(source: Source) -> Iterator[Hit]:
     """get_batch_size is given the name; it must not leave it where other functions find it."""
     functions = {node.name: node for node in source.tree.body if isinstance(node, ast.FunctionDef)}
+    found: dict[Scope, str] = {function: place for place, function in size_functions(source)}
     for name in SIZE_FUNCTIONS & functions.keys():
-        helpers = {
-            n.func.id for n in ast.walk(functions[name]) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)
-        }
-        for function in (functions[each] for each in {name, *(helpers & functions.keys())}):
-            yield from ((node, f"{name} {_KEEPS}") for node in ast.walk(function) if keeps(function, node))
+        calls = [n.func for n in ast.walk(functions[name]) if isinstance(n, ast.Call)]
+        helpers = {n.id for n in calls if isinstance(n, ast.Name)} & functions.keys()
+        found |= {functions[each]: name for each in helpers}
+    for function, name in found.items():
+        yield from ((node, f"{name} {_KEEPS}") for node in ast.walk(function) if keeps(function, node))
 
 
 _KEEPS = "keeps something for other functions; it is there to give a number"
-_ADDING = frozenset({"append", "add", "update", "setdefault", "extend", "insert", "appendleft"})
+_ADDING = frozenset({"append", "add", "update", "setdefault", "extend", "insert", "appendleft", "__setitem__"})
 
 
 def keeps(function: Scope, node: ast.AST) -> bool:
@@ -127,6 +138,7 @@ def _is_from_outside(function: Scope, node: ast.AST) -> bool:
     while isinstance(node, ast.Attribute | ast.Subscript):
         node = node.value
     lasting = {parameter.arg for parameter, _ in defaults(function) if isinstance(parameter, ast.arg)}
+    lasting |= {parameter.arg for parameter in function.args.args[:1] if parameter.arg in ("self", "cls")}
     return isinstance(node, ast.Name) and node.id not in bound_in(function) - lasting
 
 

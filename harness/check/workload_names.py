@@ -7,6 +7,8 @@ import functools
 import re
 from collections.abc import Iterable, Iterator
 
+from harness.check.reports import is_only_reported
+from harness.check.serving import name_read, serves_sizes
 from harness.check.source import SIZE_FUNCTIONS, Source, words
 
 _ALGOPERF = words(
@@ -111,55 +113,23 @@ def _is_idle(source: Source, node: ast.AST) -> bool:
         return True
     statement = next((above for above in source.ancestors(node) if isinstance(above, ast.stmt)), None)
     if isinstance(statement, ast.Assign | ast.AnnAssign):
-        names = list(_assigned([statement]))
-        return bool(names) and all(_is_unread(source, name) for name in names)
+        names = [*_assigned([statement]), *_attributes(statement)]
+        passed_on = any(isinstance(inner, ast.NamedExpr) for inner in ast.walk(statement))
+        return (
+            bool(names)
+            and not passed_on
+            and not SIZE_FUNCTIONS & set(names)
+            and all(_is_unread(source, name) for name in names)
+        )
     return isinstance(statement, ast.Expr) and statement.value is node
 
 
+def _attributes(statement: ast.Assign | ast.AnnAssign) -> Iterator[str]:
+    """``self.sizes = {...}``."""
+    targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+    yield from (target.attr for target in targets if isinstance(target, ast.Attribute))
+
+
 def _is_unread(source: Source, name: str) -> bool:
-    uses = [(each, node) for each in source.siblings for node in each.nodes if _reads(node, name)]
+    uses = [(each, node) for each in source.siblings for node in each.nodes if name_read(each, node) == name]
     return all(serves_sizes(each, node) or is_only_reported(each, node) for each, node in uses)
-
-
-def _reads(node: ast.AST, name: str) -> bool:
-    read = isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load)
-    return read and getattr(node, "id", getattr(node, "attr", "")) == name
-
-
-def serves_sizes(source: Source, node: ast.AST) -> bool:
-    """Whether a node stands in get_batch_size, or in a function that this alone calls."""
-    return source.top_function(node) in _size_functions(source)
-
-
-@functools.lru_cache(maxsize=64)
-def _size_functions(source: Source) -> frozenset[str]:
-    functions = {node.name for each in source.siblings for node in each.tree.body if isinstance(node, ast.FunctionDef)}
-    uses: dict[str, set[str]] = {name: set() for name in functions}
-    for each in source.siblings:
-        for node in each.nodes:
-            name = getattr(node, "id", getattr(node, "attr", ""))
-            if name in uses and _reads(node, name):
-                uses[name].add(each.top_function(node))
-    found = SIZE_FUNCTIONS
-    while not (more := {name for name, users in uses.items() if users and users <= found}) <= found:
-        found |= more
-    return found
-
-
-_LOGGERS = frozenset({"logging.getLogger", "absl.logging.get_absl_logger"})
-
-
-def is_only_reported(source: Source, node: ast.AST) -> bool:
-    """Whether a value goes into an error or a log line, and nowhere else."""
-    for above in source.ancestors(node):
-        if isinstance(above, ast.Raise):
-            return True
-        if isinstance(above, ast.Call) and above.func is not node:
-            path = source.dotted(above.func) or ""
-            if path == "builtins.print" or path.startswith(("logging.", "absl.logging.", "warnings.")):
-                return True
-            if isinstance(above.func, ast.Attribute) and source.is_made_by(above.func.value, _LOGGERS):
-                return True
-        if isinstance(above, ast.stmt):
-            return False
-    return False
