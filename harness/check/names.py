@@ -59,6 +59,15 @@ def bound_in(scope: ast.AST) -> frozenset[str]:
     return frozenset(stored | {n.arg for n in ast.walk(scope) if isinstance(n, ast.arg)})
 
 
+def arguments_of(scope: ast.AST) -> frozenset[str]:
+    """The names of a function's arguments."""
+    return (
+        frozenset(node.arg for node in ast.walk(scope.args) if isinstance(node, ast.arg))
+        if isinstance(scope, Scope)
+        else frozenset()
+    )
+
+
 def bindings(tree: ast.Module) -> Iterator[tuple[ast.expr, ast.expr]]:
     """Names and attributes with what is assigned to them; loop variables with what is looped over."""
     for target, value in _assignments(tree):

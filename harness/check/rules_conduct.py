@@ -1,152 +1,14 @@
-"""Rules on randomness, and on what belongs to others: modules, the workload, process-wide settings, exceptions."""
+"""Rules on what belongs to others: modules, the workload, process-wide settings, exceptions."""
 
 from __future__ import annotations
 
 import ast
-import functools
 from collections.abc import Iterable, Iterator
 
 from harness.check.findings import Hit, source_rule
-from harness.check.names import Names, bindings, parts
 from harness.check.paths import paths_of
 from harness.check.shadows import hidden_file
 from harness.check.source import Source, matches, words
-
-# ---- randomness ----
-
-_MAKERS = words(
-    """
-    numpy.random.RandomState numpy.random.default_rng numpy.random.SeedSequence numpy.random.seed random.seed
-    numpy.random.PCG64 numpy.random.PCG64DXSM numpy.random.Philox numpy.random.MT19937 numpy.random.SFC64
-    random.Random torch.manual_seed torch.random.manual_seed torch.cuda.manual_seed torch.cuda.manual_seed_all
-    jax.random.PRNGKey jax.random.key flax.nnx.Rngs
-    """
-)
-"""What makes or seeds a generator, and is fine with a seed that comes from ``rng``."""
-
-_PRIVATE = words("numpy.random.RandomState numpy.random.default_rng random.Random")
-"""Makers of a generator that nobody else draws from: with a constant for a seed it is a table of numbers."""
-
-_GLOBAL = frozenset({"numpy.random.*", "random.*", "torch.seed", "torch.random.seed", "torch.initial_seed"})
-_GLOBAL_SEEDS = frozenset({"numpy.random.seed", "random.seed"})
-_NO_DRAW = frozenset({"numpy.random.Generator", "numpy.random.BitGenerator", "numpy.random.bit_generator"})
-_ENTROPY = frozenset({"os.urandom", "os.getrandom", "uuid.*", "secrets.*", "random.SystemRandom"})
-
-
-@source_rule(
-    "randomness",
-    "error",
-    "draws random numbers from the rng it is given, and from nothing else",
-    "seed it from the function's rng argument (jax: split rng; torch: a torch.Generator seeded from rng)",
-)
-def randomness(source: Source) -> Iterable[Hit]:
-    for node, path, arguments in _uses(source):
-        if source.is_own(path) or path in _NO_DRAW:
-            continue
-        if matches(path, _ENTROPY):
-            yield node, f"{path} gives other numbers in every run"
-        elif path in _MAKERS:
-            if _fixed(source, arguments) and not (arguments and path in _PRIVATE):
-                yield node, f"{path} is seeded by {_how(source, arguments)}, not by the trial"
-        elif matches(path, _GLOBAL) and arguments is not None and not _draws_what_was_seeded(source, path):
-            yield node, f"{path} {_UNSEEDED}"
-    yield from _constant_seeds(source)
-
-
-_UNSEEDED = "draws from a global generator that the entry seeds nowhere from rng"
-
-
-def _draws_what_was_seeded(source: Source, path: str) -> bool:
-    """Whether one of the entry's files seeds the generator from ``rng``. The harness saves its state in checkpoints."""
-    return any(path.startswith(seed.removesuffix("seed")) for each in source.siblings for seed in _seeded(each))
-
-
-@functools.lru_cache(maxsize=64)
-def _seeded(source: Source) -> frozenset[str]:
-    """Functions that seed a global generator and are given something of ``rng`` in a file."""
-    uses = [(path, arguments) for _, path, arguments in _uses(source) if path in _GLOBAL_SEEDS]
-    return frozenset(path for path, arguments in uses if arguments and not _fixed(source, arguments))
-
-
-@source_rule(
-    "fixed-numbers",
-    "warning",
-    "draws nothing that should differ between trials from a generator with a constant seed",
-    "leave it where the numbers are only a fixed start (of a power iteration, say), else seed it from rng",
-)
-def fixed_numbers(source: Source) -> Iterable[Hit]:
-    for node, path, arguments in _uses(source):
-        if path in _PRIVATE and arguments and _fixed(source, arguments):
-            yield node, f"{path} gives the same numbers in every trial"
-
-
-def _uses(source: Source) -> Iterator[tuple[ast.expr, str, list[ast.expr] | None]]:
-    """What a file refers to, with the arguments that make a generator; None where it is not called."""
-    for node, path in source.references:
-        call = source.parents.get(node)
-        yield node, path, _arguments(call) if isinstance(call, ast.Call) and call.func is node else None
-
-
-def _fixed(source: Source, arguments: list[ast.expr] | None) -> bool:
-    """Whether a seed is the same in every trial: made from constants, the step and hyperparameters alone."""
-    return arguments is not None and all(_same_in_trials(source, argument, _known(source)) for argument in arguments)
-
-
-def _how(source: Source, arguments: list[ast.expr] | None) -> str:
-    if not arguments:
-        return "the machine's entropy"
-    constant = all(map(source.is_constant, arguments))
-    return "a constant" if constant else "what all trials have in common (the step, hyperparameters, constants)"
-
-
-@functools.lru_cache(maxsize=64)
-def _known(source: Source) -> Names:
-    """Names that hold the step, hyperparameters, and what is made from nothing else."""
-    names = Names(source.scopes, {"global_step", "hyperparameters"})
-    held: dict[tuple[ast.AST | None, str], tuple[ast.AST, list[ast.expr]]] = {}
-    for target, value in (*bindings(source.tree), *parts(source.tree)):
-        held.setdefault((next(source.scopes(target)), ast.unparse(target)), (target, []))[1].append(value)
-    pairs = [(target, ast.Tuple(values)) for target, values in held.values()]
-    names.spread(pairs, lambda _, values: _same_in_trials(source, values, names))
-    return names
-
-
-def _same_in_trials(source: Source, expression: ast.expr, known: Names) -> bool:
-    nodes = list(ast.walk(expression))
-    calls = [node for node in nodes if isinstance(node, ast.Call)]
-    functions = {id(inner) for call in calls for inner in ast.walk(call.func)}
-    names = [node for node in nodes if isinstance(node, ast.Name) and id(node) not in functions]
-    plain = all(call.args and _is_plain(source, call.func) for call in calls)
-    return plain and all(name in known or name.id in source.constants for name in names)
-
-
-def _is_plain(source: Source, function: ast.expr) -> bool:
-    """Whether a function is a builtin, or one of the file that has nothing of ``rng``."""
-    own = source.functions.get(getattr(function, "id", ""), ())
-    drawn = any(isinstance(n, ast.Name) and "rng" in n.id for each in own for n in ast.walk(each))
-    return bool(own or (source.dotted(function) or "").startswith("builtins.")) and not drawn
-
-
-def _arguments(call: ast.Call) -> list[ast.expr]:
-    return [*call.args, *(keyword.value for keyword in call.keywords if keyword.arg not in ("impl", "dtype"))]
-
-
-def _constant_seeds(source: Source) -> Iterator[Hit]:
-    """``generator.manual_seed(0)``, ``torch.Generator().seed()``."""
-    for node in source.nodes:
-        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
-            continue
-        if source.dotted(node.func) is None and node.func.attr == "manual_seed":
-            if _fixed(source, node.args):
-                yield node, f"a generator is seeded by {_how(source, node.args)}, not by the trial"
-        elif source.dotted(node.func) is None and node.func.attr == "seed" and not node.args:
-            yield node, "a generator is seeded by the machine's entropy, not by the trial"
-        elif node.func.attr == "rvs" and not (
-            any(keyword.arg == "random_state" for keyword in node.keywords)
-            or _draws_what_was_seeded(source, "numpy.random.rvs")
-        ):
-            yield node, _UNSEEDED
-
 
 # ---- what belongs to others ----
 
@@ -158,44 +20,63 @@ _SPEED_SETTINGS = (
 )
 """Settings by which torch trades speed, precision and compile time; no other trial shares the process."""
 
-_SETTERS = words(
-    """
-    torch.set_num_threads torch.set_num_interop_threads torch.set_default_dtype torch.set_default_device
-    torch.set_default_tensor_type torch.use_deterministic_algorithms torch.set_deterministic_debug_mode
-    torch.set_grad_enabled torch.autograd.set_detect_anomaly torch.set_flush_denormal
-    torch.autograd.set_grad_enabled torch.set_warn_always torch.set_printoptions numpy.seterr numpy.set_printoptions
-    jax.config.update jax.experimental.enable_x64 sys.setrecursionlimit sys.setswitchinterval os.sched_setaffinity
-    os.nice os.chdir resource.setrlimit gc.disable gc.freeze warnings.simplefilter warnings.filterwarnings
-    locale.setlocale
-    """
+_SETUP_OF_JAX = (
+    "the harness sets jax up, the same for all entries; give dtype and precision where arrays are made and used"
 )
-_HARMLESS_SETTERS = frozenset(
-    [
-        "warnings.simplefilter",
-        "warnings.filterwarnings",
-        "torch.set_printoptions",
-        "numpy.set_printoptions",
-        "torch.set_warn_always",
-        "numpy.seterr",
-    ]
+
+_SETTINGS: tuple[tuple[str, frozenset[str]], ...] = (
+    (
+        "give dtype and device where tensors are made",
+        words("torch.set_default_dtype torch.set_default_device torch.set_default_tensor_type"),
+    ),
+    (
+        "the harness gives every trial its threads, and the same to all entries",
+        words("torch.set_num_threads torch.set_num_interop_threads os.sched_setaffinity os.nice"),
+    ),
+    (
+        "use `with torch.no_grad():` or `with torch.set_grad_enabled(...):` for a block",
+        words("torch.set_grad_enabled torch.autograd.set_grad_enabled"),
+    ),
+    (
+        "use `with torch.autograd.set_detect_anomaly(...):` for a block, while debugging",
+        words("torch.autograd.set_detect_anomaly"),
+    ),
+    (
+        "the harness sets whether operations are deterministic, the same for all entries",
+        words("torch.use_deterministic_algorithms torch.set_deterministic_debug_mode"),
+    ),
+    (
+        _SETUP_OF_JAX,
+        words("jax.config.update jax.experimental.enable_x64"),
+    ),
+    ("`gc.collect()` between steps is fine", words("gc.disable gc.freeze")),
+    ("make paths from `__file__`", words("os.chdir")),
+    (
+        "all entries run under the same",
+        words(
+            "torch.set_flush_denormal sys.setrecursionlimit sys.setswitchinterval resource.setrlimit locale.setlocale"
+        ),
+    ),
 )
+"""Setters, with what to do in place of each kind. Those of warnings and of printing are fine."""
 
 
 @source_rule(
     "global-settings",
     "error",
     "leaves settings of the process alone: threads, default types, determinism, gradient mode, folders",
-    "remove it; give dtype and device where tensors are made, and use `with torch.no_grad():` for a block",
+    "remove it",
 )
 def global_settings(source: Source) -> Iterable[Hit]:
     for node, path in source.references:
-        if path in _SETTERS - _HARMLESS_SETTERS and not _is_context(source, node):
-            yield node, f"{path} changes a setting of the whole process"
+        instead = next((text for text, setters in _SETTINGS if path in setters), None)
+        if instead and not _is_context(source, node):
+            yield node, f"{path} changes a setting of the whole process: {instead}"
         elif path in _SEARCH_PATH and not _adds_own_folder(source, node):
             yield node, f"{path} lets imports find what is not the entry's"
     for target, path in _assigned_attributes(source):
         if path.startswith("jax.config."):
-            yield target, f"sets {path} for the whole process"
+            yield target, f"sets {path} for the whole process: {_SETUP_OF_JAX}"
 
 
 _SEARCH_PATH = frozenset({"sys.path.insert", "sys.path.append", "sys.path.extend", "site.addsitedir"})

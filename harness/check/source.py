@@ -100,11 +100,6 @@ class Source:
         yield from (above for above in self.ancestors(node) if isinstance(above, Scope))
         yield None
 
-    def top_function(self, node: ast.AST) -> str:
-        """The outermost function or class around a node; empty at module level."""
-        names = [a.name for a in self.ancestors(node) if isinstance(a, ast.FunctionDef | ast.ClassDef)]
-        return names[-1] if names else ""
-
     # ---- names ----
 
     @functools.cached_property

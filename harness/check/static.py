@@ -13,6 +13,7 @@ from harness.check import (
     rules_carried,
     rules_conduct,
     rules_entry,
+    rules_random,
     rules_shape,
     rules_specialise,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "rules_access",
     "rules_callbacks",
     "rules_conduct",
+    "rules_random",
     "rules_shape",
     "rules_specialise",
 ]  # importing a room of rules adds them
