@@ -7,9 +7,11 @@ import dataclasses
 from collections.abc import Callable, Iterable
 
 from harness.check.findings import Hit, source_rule
-from harness.check.names import bindings
+from harness.check.opened import OPENERS, is_an_open_file, is_in_memory, is_read_only, is_written_out, writes
+from harness.check.optional import is_asked_for, is_guarded, uses_guarded
 from harness.check.own_paths import is_beside_the_source
 from harness.check.paths import paths_of
+from harness.check.reports import is_clock_only_reported
 from harness.check.source import Source, matches, usual_name, words
 
 _LAUNCHER_VARIABLES = frozenset({"RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"})
@@ -89,57 +91,22 @@ def _says_what_it_does(source: Source, node: ast.AST) -> bool:
     if path in _LOOK_UPS:
         return first is None or source.dotted(first) not in _TELLING
     if path in _LOADS:
-        return first is None or not _is_written_out(source, first)
-    return _is_its_own_module(source, node)
+        return first is None or not is_written_out(source, first)
+    return _is_its_own_module(source, node) or _asks_for_a_package(source, node)
 
 
-def _is_written_out(source: Source, expression: ast.expr) -> bool:
-    """``b"..."``, also through names and functions of modules (``base64.b64decode(TEXT)``)."""
-    names = [n.id for n in ast.walk(expression) if isinstance(n, ast.Name)]
-    return all(name in source.constants or name in source.imported for name in names)
+def _asks_for_a_package(source: Source, node: ast.AST) -> bool:
+    """``importlib.util.find_spec("jax") is not None``, of a package that is named and not the benchmark's."""
+    call = source.parents.get(node)
+    match call:
+        case ast.Call(args=[ast.Constant(value=str(name))], keywords=[]) if call.func is node:
+            named = source.dotted(node) == "importlib.util.find_spec" and not _BENCHMARK & set(name.split("."))
+            return named and is_asked_for(source, call)
+    return False
 
 
 _BENCHMARK = words("harness workloads scoring results")
 """Packages that an entry finds loaded or not according to the workload that it is on."""
-
-
-def _open_mode(source: Source, node: ast.AST) -> str:
-    """The mode of a call of ``open``; empty where the node is no such call."""
-    call = source.parents.get(node)
-    if not isinstance(call, ast.Call) or call.func is not node:
-        return ""
-    path = source.dotted(node)
-    place = 0 if path is None or source.is_own(path) else 1  # path.open("w"), open(path, "w")
-    given = [*call.args[place : place + 1], *(k.value for k in call.keywords if k.arg == "mode")]
-    return str(given[0].value) if given and isinstance(given[0], ast.Constant) else "r"
-
-
-def _opens(source: Source, node: ast.AST) -> bool:
-    return source.dotted(node) in _OPENERS or getattr(node, "attr", "") == "open"
-
-
-def _writes(source: Source, node: ast.AST) -> bool:
-    return _opens(source, node) and any(letter in _open_mode(source, node) for letter in "wax+")
-
-
-def _is_read_only(source: Source, node: ast.AST) -> bool:
-    """What the rule on writing may pass over: opening to read, and logging without a file."""
-    call = source.parents.get(node)
-    if source.dotted(node) == "logging.basicConfig" and isinstance(call, ast.Call):
-        return not any(keyword.arg in ("filename", None) for keyword in call.keywords)
-    return _opens(source, node) and not _writes(source, node)
-
-
-def _is_an_open_file(source: Source, node: ast.AST) -> bool:
-    """``with open(path) as file: numpy.load(file)``: the opening was judged."""
-    call = source.parents.get(node)
-    given = call.args[0] if isinstance(call, ast.Call) and call.func is node and call.args else None
-    opened = {
-        ast.unparse(target)
-        for target, value in bindings(source.tree)
-        if isinstance(value, ast.Call) and _opens(source, value.func)
-    }
-    return given is not None and ast.unparse(given) in opened
 
 
 def _is_without_a_limit(source: Source, node: ast.AST) -> bool:
@@ -151,10 +118,13 @@ def _is_without_a_limit(source: Source, node: ast.AST) -> bool:
     return len(call.args) < 2 and all(keyword.arg not in ("timeout", None) for keyword in call.keywords)
 
 
-def _loads_in_this_thread(source: Source, node: ast.AST) -> bool:
-    """``DataLoader(data)``, which has no workers unless it is told to."""
+_COUNTS = words("os.cpu_count os.process_cpu_count multiprocessing.cpu_count torch.multiprocessing.cpu_count")
+
+
+def _starts_none(source: Source, node: ast.AST) -> bool:
+    """``multiprocessing.cpu_count()``, and ``DataLoader(data)``, which has no workers unless it is told to."""
     if source.dotted(node) != "torch.utils.data.DataLoader":
-        return False
+        return source.dotted(node) in _COUNTS
     call = source.parents.get(node)
     given = [k.value for k in call.keywords if k.arg == "num_workers"] if isinstance(call, ast.Call) else []
     return all(isinstance(value, ast.Constant) and value.value == 0 for value in given)
@@ -164,8 +134,7 @@ _EVENTS = words("threading.Event threading.Condition threading.Barrier")
 _QUEUES = words("queue.Queue queue.LifoQueue queue.PriorityQueue queue.SimpleQueue")
 _LOCKS = words("threading.Lock threading.RLock threading.Semaphore threading.BoundedSemaphore")
 _PARSERS = words("configparser.ConfigParser configparser.RawConfigParser configparser.SafeConfigParser")
-_OPENERS = words("builtins.open io.open codecs.open gzip.open bz2.open lzma.open zipfile.ZipFile tarfile.open")
-_READ = _OPENERS | words("""
+_READ = OPENERS | words("""
     io.FileIO io.open_code os.open os.fdopen os.read os.listdir os.scandir os.walk os.stat os.lstat os.statvfs os.access
     os.readlink os.path.exists os.path.lexists os.path.isfile os.path.isdir os.path.getsize os.path.getmtime
     os.path.getctime os.path.getatime builtins.input sys.stdin sys.stdin.*
@@ -196,7 +165,9 @@ ACCESS: tuple[tuple[str, str, str, Access], ...] = (
             words("read_text read_bytes iterdir rglob"),
             of_paths=words("open glob exists is_file is_dir stat lstat samefile owner readlink"),
             of_objects=((_PARSERS, words("read")),),
-            allowed=lambda s, n: _writes(s, n) or _is_an_open_file(s, n) or is_beside_the_source(s, n),
+            allowed=lambda s, n: (
+                writes(s, n) or is_an_open_file(s, n) or is_in_memory(s, n) or is_beside_the_source(s, n)
+            ),
         ),
     ),
     (
@@ -204,10 +175,10 @@ ACCESS: tuple[tuple[str, str, str, Access], ...] = (
         "writes, moves and deletes no files",
         "keep state in optimizer_state; measurements go to workload.metrics_logger",
         Access(
-            _WRITE | _OPENERS,
+            _WRITE | OPENERS,
             words("write_text write_bytes mkdir unlink rmdir tofile to_csv to_pickle to_parquet savefig"),
             of_paths=words("open touch rename replace chmod symlink_to hardlink_to"),
-            allowed=_is_read_only,
+            allowed=lambda s, n: is_read_only(s, n) or is_in_memory(s, n),
         ),
     ),
     (
@@ -216,9 +187,10 @@ ACCESS: tuple[tuple[str, str, str, Access], ...] = (
         "of the machine (its cores, the home folder, the command line)",
         "make it a hyperparameter or a constant of the source",
         Access(
-            words("""os.environ os.environ.* os.environb os.getenv os.getenvb os.putenv os.unsetenv platform.*
+            _COUNTS
+            | words("""os.environ os.environ.* os.environb os.getenv os.getenvb os.putenv os.unsetenv platform.*
             socket.gethostname os.uname os.getlogin os.getpid os.getppid os.getuid os.getloadavg
-            os.sched_getaffinity pwd.* grp.* sys.orig_argv getpass.* os.cpu_count os.path.expanduser
+            os.sched_getaffinity pwd.* grp.* sys.orig_argv getpass.* os.path.expanduser
             os.path.expandvars pathlib.Path.home sys.argv sysconfig.* distutils.sysconfig.* site.getsitepackages
             site.getuserbase site.getusersitepackages"""),
             allowed=_is_launcher_variable,
@@ -268,13 +240,13 @@ ACCESS: tuple[tuple[str, str, str, Access], ...] = (
             os._exit os.abort signal.signal signal.raise_signal atexit.register faulthandler.dump_traceback_later
             torch.distributed.HashStore torch.utils.data.DataLoader torch.jit.fork"""),
             imports=words("ray dask"),
-            allowed=_loads_in_this_thread,
+            allowed=_starts_none,
         ),
     ),
     (
         "clock",
-        "does not read a clock",
-        "use global_step and workload.step_hint; the harness keeps the time",
+        "does not read a clock, but to report a time in a log line",
+        "use global_step and workload.step_hint; the harness keeps the time (one that only a log line tells is fine)",
         Access(
             words("""
             time.time time.time_ns time.perf_counter time.perf_counter_ns time.monotonic time.monotonic_ns
@@ -283,6 +255,7 @@ ACCESS: tuple[tuple[str, str, str, Access], ...] = (
             time.ctime time.strftime datetime.datetime.now datetime.datetime.utcnow datetime.datetime.today
             datetime.date.today timeit.* resource.getrusage psutil.* os.times torch.cuda.Event torch.utils.benchmark.*
             pandas.Timestamp.now pandas.Timestamp.today pandas.Timestamp.utcnow logging.makeLogRecord"""),
+            allowed=is_clock_only_reported,
         ),
     ),
     (
@@ -324,12 +297,17 @@ def _breaches(source: Source, access: Access) -> Iterable[Hit]:
     for used, path in source.references:
         if isinstance(getattr(used, "ctx", None), ast.Store):
             continue  # the rule "patches" speaks of it
-        if not source.is_own(path) and matches(path, access.names) and not access.allowed(source, used):
+        optional = _is_in(path, access.imports) and uses_guarded(source, used)
+        if source.is_own(path) or not (optional or matches(path, access.names)):
+            continue
+        if not (optional and is_asked_for(source, used)) and not access.allowed(source, used):
             yield used, f"uses {path.removeprefix('builtins.')}"
     for node in source.nodes:
         if isinstance(node, ast.Attribute) and _is_method(source, node, access):
             if not access.allowed(source, node):
                 yield node, f"uses .{node.attr}"
+        elif is_guarded(source, node):
+            continue
         elif isinstance(node, ast.Import):
             found = [a.name for a in node.names if _is_in(a.name, access.imports)]
             yield from ((node, f"imports {name}") for name in found)

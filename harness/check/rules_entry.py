@@ -8,10 +8,11 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 from harness.check.findings import Finding, declare, finding, of_message
 from harness.check.hyperparameter_reads import hyperparameters_read
+from harness.check.optional import excuses_absence
 from harness.check.source import Source, words
 from harness.check.workload_names import named_workload
 from harness.compat.dependencies import DISTRIBUTIONS, read_requirements
@@ -72,7 +73,6 @@ _GIVEN_BY_ALGOPERF = frozenset({"absl", "flax", "chex", "scipy", "jraph"})
 """What AlgoPerf installs for every entry; given to those that import its namespace."""
 
 
-_ABSENCE = ("ImportError", "ModuleNotFoundError", "Exception")
 """What a handler names that expects a package not to be there."""
 
 
@@ -234,18 +234,8 @@ def _is_foreign(sources: Sources, found: Import) -> bool:
 
 def _may_be_absent(sources: Sources, found: Import) -> bool:
     """Whether an import stands in a ``try`` that expects it to fail, or is for type checkers alone."""
-    guarded = [node.body for node in ast.walk(sources.trees[found.file]) if _excuses_absence(node)]
+    guarded = [node.body for node in ast.walk(sources.trees[found.file]) if excuses_absence(node)]
     return any(part.lineno <= found.line <= (part.end_lineno or 0) for body in guarded for part in body)
-
-
-def _excuses_absence(node: ast.AST) -> TypeGuard[ast.Try | ast.If]:
-    if isinstance(node, ast.If):
-        return "TYPE_CHECKING" in ast.unparse(node.test)
-    return isinstance(node, ast.Try) and any(map(_expects_absence, node.handlers))
-
-
-def _expects_absence(handler: ast.ExceptHandler) -> bool:
-    return handler.type is None or any(name in ast.unparse(handler.type) for name in _ABSENCE)
 
 
 def _declared(folder: Path) -> frozenset[str]:
