@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 
 from harness.check.names import Scope
 from harness.check.source import Source, matches, words
@@ -38,6 +39,9 @@ _HEARS = words("""
     builtins.locals builtins.vars""")
 """With these an entry could hear what it reports, or read a name that nothing shows to be read."""
 
+_OPERATORS = re.compile(r"__(format|r?(add|sub|mul|truediv|floordiv|mod|divmod|pow|and|or|xor|lshift|rshift|matmul))__")
+"""Methods to which a time may go by way of an operator."""
+
 
 def is_clock_only_reported(source: Source, node: ast.AST) -> bool:
     """Whether a clock is read for log lines alone: there, or into names of a function that only log lines use."""
@@ -45,7 +49,8 @@ def is_clock_only_reported(source: Source, node: ast.AST) -> bool:
     if not isinstance(call, ast.Call) or call.func is not node or not matches(source.dotted(node) or "", _TIMES):
         return False
     heard = any(matches(path, _HEARS) for each in source.siblings for _, path in each.references)
-    return not heard and _only_shown(source, call, frozenset())
+    computes = any(_OPERATORS.fullmatch(name) for each in source.siblings for name in each.functions)
+    return not heard and not computes and _only_shown(source, call, frozenset())
 
 
 def _only_shown(source: Source, node: ast.AST, seen: frozenset[str]) -> bool:

@@ -7,7 +7,7 @@ import functools
 from collections.abc import Iterable, Iterator
 
 from harness.check.findings import Hit, source_rule
-from harness.check.names import Names, arguments_of, bindings, given, parameters, parts, passed
+from harness.check.names import Names, arguments_of, bindings, given, parameters, parts, passed, returned
 from harness.check.source import Source, matches, words
 
 _MAKERS = words(
@@ -180,6 +180,8 @@ def _replaces_rng(source: Source, key: ast.AST) -> bool:
                 return holds(one) or holds(other)
             case ast.Call(args=[first, *_]) if source.dotted(node.func) in _DERIVED and node is not key:
                 return holds(first) and not _folds_rng_in(source, node)
+            case ast.Call(func=function) if function in held:  # what returns a key
+                return True
         return node is key or node in held
 
     known = parameters(source.tree)
@@ -187,6 +189,7 @@ def _replaces_rng(source: Source, key: ast.AST) -> bool:
         if isinstance(value, ast.Call) and value.args and isinstance(value.args[0], ast.Name):
             known.setdefault(ast.unparse(target), known.get(value.args[0].id, []))
     pairs = [*bindings(source.tree), *parts(source.tree), *passed(source.tree), *given(source.tree, known)]
+    pairs += [(function, value) for function, values in returned(source.tree) for value in values]
     held.spread(pairs, lambda _, value: holds(value))
     named = (target for target, value in pairs if isinstance(target, ast.Name) and target.id == "rng" and holds(value))
     if any("rng" in arguments_of(scope) for target in named for scope in source.scopes(target) if scope):

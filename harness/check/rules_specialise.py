@@ -12,7 +12,7 @@ from harness.check.findings import Hit, source_rule
 from harness.check.names import Scope, bound_in, called, defaults
 from harness.check.reports import is_only_reported
 from harness.check.serving import serves_sizes, size_functions
-from harness.check.source import SIZE_FUNCTIONS, Source, words
+from harness.check.source import Source, words
 from harness.check.texts import ASKS, LOOKUPS, OF_A_CLASS, texts_of_the_workload
 from harness.check.workload_names import collections, known_names
 from harness.view import IDENTITY
@@ -106,12 +106,11 @@ def _decides(source: Source, node: ast.AST) -> bool:
 
 def _kept_by_size_functions(source: Source) -> Iterator[Hit]:
     """get_batch_size is given the name; it must not leave it where other functions find it."""
-    functions = {node.name: node for node in source.tree.body if isinstance(node, ast.FunctionDef)}
     found: dict[Scope, str] = {function: place for place, function in size_functions(source)}
-    for name in SIZE_FUNCTIONS & functions.keys():
-        calls = [n.func for n in ast.walk(functions[name]) if isinstance(n, ast.Call)]
-        helpers = {n.id for n in calls if isinstance(n, ast.Name)} & functions.keys()
-        found |= {functions[each]: name for each in helpers}
+    for function, place in tuple(found.items()):
+        calls = [node for node in ast.walk(function) if isinstance(node, ast.Call)]
+        helpers = [helper for call in calls for helper in source.functions.get(called(call), ())]
+        found = dict.fromkeys(helpers, place) | found
     for function, name in found.items():
         yield from ((node, f"{name} {_KEEPS}") for node in ast.walk(function) if keeps(function, node))
 

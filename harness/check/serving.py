@@ -7,7 +7,7 @@ import functools
 from collections.abc import Iterator
 
 from harness.check.names import Scope
-from harness.check.source import SIZE_FUNCTIONS, Source
+from harness.check.source import SIZE_FUNCTIONS, Source, words
 
 
 def serves_sizes(source: Source, node: ast.AST) -> bool:
@@ -33,6 +33,8 @@ def _place(source: Source, node: ast.AST) -> str:
         member = _name_of(source, chain[-3]) if len(chain) > 2 else ""
         return f"{outer.name}.{member}" if member else ""
     found = [each for each in chain if isinstance(each, ast.FunctionDef)]  # also in a block: if ...: def f
+    if found and any(decorator in chain for decorator in found[-1].decorator_list):
+        return ""
     return found[-1].name if found else _name_of(source, outer)
 
 
@@ -47,9 +49,13 @@ def _name_of(source: Source, statement: ast.AST) -> str:
     return ""
 
 
-_MAKERS = ("collections.", "dataclasses.", "functools.", "types.", "typing.")
-_PLAIN = frozenset({"dict", "tuple", "list", "set", "frozenset", "sorted", "zip", "enumerate", "staticmethod"})
-_VIEWS = frozenset({"items", "keys", "values", "copy", "split"})
+_PLAIN = frozenset({"tuple", "list", "set", "frozenset", "sorted", "zip", "enumerate", "staticmethod"})
+_MAKERS = words("""
+    builtins.dict collections.namedtuple collections.defaultdict collections.OrderedDict collections.ChainMap
+    collections.Counter dataclasses.field dataclasses.make_dataclass functools.partial functools.lru_cache
+    functools.cache types.MappingProxyType types.SimpleNamespace typing.NamedTuple""")
+_WRAPPERS = words("functools.lru_cache functools.cache")
+_VIEWS = frozenset({"items", "keys", "values", "copy"})
 
 
 def _reaches_others(source: Source, value: ast.expr) -> bool:
@@ -68,15 +74,15 @@ def _reaches_others(source: Source, value: ast.expr) -> bool:
 
 def _only_makes(source: Source, call: ast.Call) -> bool:
     path = source.dotted(call.func) or ""
-    if path.startswith("builtins."):
-        return path.removeprefix("builtins.") in _PLAIN
-    if path.startswith(_MAKERS) and not source.is_own(path):
+    if path.removeprefix("builtins.") in _PLAIN:
+        return not call.keywords  # sorted(..., key=keep)
+    if path in _MAKERS:
         return True
     match call.func:
-        case ast.Attribute(attr=attr) if attr in _VIEWS and not call.keywords:
-            return True
-        case ast.Call() as maker:  # functools.lru_cache(None)(...)
-            return (source.dotted(maker.func) or "").startswith("functools.")
+        case ast.Attribute(value=value, attr=attr):
+            return (attr in _VIEWS and not call.args) or (attr == "split" and isinstance(value, ast.Constant))
+        case ast.Call(func=wrapper):  # functools.lru_cache(None)(...)
+            return source.dotted(wrapper) in _WRAPPERS
         case ast.Name(id=name):
             own = [
                 n for each in source.siblings for n in each.tree.body if isinstance(n, ast.ClassDef) and n.name == name

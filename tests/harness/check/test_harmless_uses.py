@@ -84,6 +84,15 @@ def update_params():
     logging.info("%s", time.time())  # !
 """
 
+OPERATED = """
+import time
+class Keeps:
+    def __rsub__(self, other):
+        self.kept = other
+def update_params(keeps):
+    print(time.time() - keeps)  # !
+"""
+
 NAMED = """
 import time
 def update_params():
@@ -184,6 +193,7 @@ multiprocessing.Pool(multiprocessing.cpu_count())  # both
         ("clock", REACHES, ["# !"]),
         ("clock", HEARD, ["# !"]),
         ("clock", NAMED, ["# !"]),
+        ("clock", OPERATED, ["# !"]),
         ("network", OPTIONAL, ["# !"]),
         ("hidden-code", FOUND, ["# !"]),
         ("writes-files", IN_MEMORY, ["# save"]),

@@ -37,10 +37,13 @@ def deeper(workload, params, key):
     first, _ = jax.random.split(key)
     return functools.partial(workload.model_fn, rng=first)(params)
 step = jax.jit(deeper, static_argnums=0)
+def made():
+    return jax.random.PRNGKey(6)  # !
 def update_params(workload, params, global_step, rng):
     workload.model_fn(params, jax.random.PRNGKey(0))  # !
     train_step(workload, params, OTHER)
     step(workload, params, key=DEEP)
+    workload.model_fn(params, made())
     def inner():
         rng = jax.random.PRNGKey(4)  # !
         return rng

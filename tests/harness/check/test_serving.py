@@ -37,6 +37,33 @@ def update_params(x):
     return RATES[x]
 """
 
+LEAVES_LATER = """
+import functools
+get_batch_size = functools.partial(RATES.update, {"mnist": 1e-3})()  # !
+get_eval_batch_size = sorted({"mnist": 1e-3}, key=RATES.append).index  # !
+"""
+
+LEAVES_EARLIER = """
+@keep({"mnist": 1e-3, "wmt": 2e-3})  # !
+def get_batch_size(workload_name):
+    return 16
+@kept.copy({"mnist": 1e-3})  # !
+def get_eval_batch_size(workload_name):
+    return 16
+"""
+
+KEEPER = """
+class Keeper:
+    def note(self, name):
+        self.task = name  # !
+        return 16
+keeper = Keeper()
+def get_batch_size(workload_name):
+    return keeper.note(workload_name)
+def update_params(x):
+    keeper.note(x)
+"""
+
 METHOD = """
 class Entry:
     sizes = {"mnist": 16, "wmt": 128}
@@ -139,6 +166,9 @@ id(type(workload))  # !
         LAMBDA_SHARED,
         LAMBDA_KEEPS,
         LEAVES,
+        LEAVES_LATER,
+        LEAVES_EARLIER,
+        KEEPER,
         METHOD,
         METHOD_SHARED,
         METHOD_KEEPS,
