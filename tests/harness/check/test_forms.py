@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from harness.check import check
-
 READS = """
 import csv, json, os, pathlib, pickle, yaml
 import numpy as np
@@ -369,11 +367,6 @@ FORMS = [
     ("patches", "from unittest.mock import patch\nwith patch.object(a, 'b'):  # !\n    pass"),
     ("global-settings", "import sys\nsys.path.insert(0, '/opt/tricks')  # !\nsys.path.append(__file__[:-3])"),
     ("global-settings", "import os\nos.chdir('/tmp')  # !\nos.getcwd()"),
-    (
-        "global-settings",
-        "import gc, torch\ngc.disable()  # !\ngc.collect()\ntorch.set_num_threads(8)  # !\ntorch.set_printoptions(4)\n"
-        "with torch.set_grad_enabled(True):\n    pass\ntorch.use_deterministic_algorithms(False)  # !",
-    ),
     ("reads-files", STATS),
     ("sleeps", "import signal\nsignal.sigtimedwait([1], 2)  # !\nimport torch\ntorch.cuda._sleep(9)  # !"),
     ("clock", "import time\ntime.thread_time_ns()  # !\nimport pandas\npandas.Timestamp.now()  # !"),
@@ -450,18 +443,3 @@ def test_a_file_in_a_package_may_reach_up_to_the_folder_of_the_entry(lines_found
     assert lines_found_by(
         "reads-files", text.replace(".parent.", ".parent.parent."), Path("/entries/mine/package/r.py")
     ) == [2]
-
-
-@pytest.mark.parametrize(
-    ("setter", "advice"),
-    [
-        ("torch.set_num_threads(8)", "the harness gives every trial its threads, and the same to all entries"),
-        ("torch.set_default_dtype(torch.float64)", "give dtype and device where tensors are made"),
-        ("torch.use_deterministic_algorithms(False)", "the harness sets whether operations are deterministic"),
-        ("torch.set_grad_enabled(True)", "use `with torch.no_grad():`"),
-    ],
-)
-def test_each_kind_of_setting_has_an_advice_of_its_own(setter, advice, edited):
-    report = check(str(edited({"end": [setter]})), run=False)
-    (found,) = report.findings
-    assert found.rule == "global-settings" and f": {advice}" in found.message and found.mend == "remove it"
