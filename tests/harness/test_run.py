@@ -196,11 +196,24 @@ TWICE = """q = torch.ones(1, 1, 4, 8, requires_grad=True)
     torch.autograd.grad(attended, q, create_graph=True)[0].sum().backward()"""
 
 
-def test_an_entry_that_differentiates_attention_twice_is_told_how(tmp_path, write_entry):
-    go(tmp_path / "out", write_entry("bad", replace={"optimizer.step()": TWICE}), max_steps=5)
+CTC_TWICE = """x = torch.randn(5, 1, 4, requires_grad=True)
+    ids, five, two = torch.tensor([[1, 2]]), torch.tensor([5]), torch.tensor([2])
+    aligned = torch.nn.functional.ctc_loss(x.log_softmax(-1), ids, five, two)
+    torch.autograd.grad(aligned, x, create_graph=True)[0].square().sum().backward()"""
+
+
+@pytest.mark.parametrize(
+    ("twice", "advice"),
+    [
+        (TWICE, "SDPBackend.MATH):` around workload.model_fn"),
+        (CTC_TWICE, "where loss_type is CTC_LOSS, estimate curvature from gradients alone"),
+    ],
+)
+def test_an_entry_that_differentiates_twice_what_cannot_be_is_told_how(twice, advice, tmp_path, write_entry):
+    go(tmp_path / "out", write_entry("bad", replace={"optimizer.step()": twice}), max_steps=5)
     record, _ = only_record(tmp_path / "out")
     assert record.stop_reason is StopReason.CRASHED
-    assert "SDPBackend.MATH):` around workload.model_fn" in record.stop_detail
+    assert advice in record.stop_detail
 
 
 def test_the_budget_ends_a_trial(tmp_path, write_entry, monkeypatch):
