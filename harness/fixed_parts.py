@@ -7,6 +7,7 @@ import contextlib
 import gc
 import importlib
 import os
+import pathlib
 import random
 import sys
 import time
@@ -55,7 +56,12 @@ OURS = ("harness.", "workloads.", "results.")
 _OF_AN_ENTRY = ("harness.compat.algoperf", "harness.compat.environment")
 _OPENED_CLASSES = ("harness.", "workloads.", "results.", "torch.nn.")
 """Where a class is defined whose own functions are looked after too: they are what a model is evaluated with."""
-_OPENED = frozenset({"torch.Tensor", "contextlib._GeneratorContextManager", "random.Random"})
+_OPENED = frozenset(
+    {
+        *("torch.Tensor", "contextlib._GeneratorContextManager", "random.Random"),
+        *("pathlib.PurePath", "pathlib.Path", "pathlib.PosixPath"),
+    }
+)
 _SPECIAL = frozenset({"__call__", "__enter__", "__exit__"})
 _OWN_OF_THE_HARNESS = frozenset({"_backend", "metrics_logger", "dropout_rate", "observer"})
 """Attributes of the workload that its own methods set."""
@@ -125,7 +131,7 @@ def _own_names(cls: type) -> frozenset[str]:
 
 def foundations() -> list[ModuleType]:
     """Python's own modules on which clocks, files and what the harness does between steps rest."""
-    return [time, builtins, os, gc, contextlib, random]
+    return [time, builtins, os, pathlib, gc, contextlib, random]
 
 
 def fixed_parts(framework: str, workload: Workload) -> dict[str, Snapshot]:

@@ -52,7 +52,7 @@ class TrialLimit:
         if self._path is None:
             return None
         try:
-            found = self._path.stat()
+            found = os.stat(self._path)  # noqa: PTH116 (os is looked after)
         except OSError:
             return None
         return found.st_ino, found.st_mtime_ns

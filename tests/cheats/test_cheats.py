@@ -18,6 +18,7 @@ import pytest
 from rich.console import Console
 
 from harness.run import run
+from harness.running import NOT_SAVED
 from harness.sandbox import landlock_version
 from harness.spec import Target
 from harness.suite import Request
@@ -43,7 +44,7 @@ UNHEARD_OF = (
 OPEN_DATA = ("data_file_read", "root_of_the_process")
 CHEATS = sorted(
     {path.stem for path in ENTRIES.glob("*.py") if not path.stem.startswith("honest")}
-    - {*POINTLESS, *CHARGED, *UNHEARD_OF, "root_of_the_process", "checkpoint_forged"}
+    - {*POINTLESS, *CHARGED, *UNHEARD_OF, "root_of_the_process"}
 )
 PREVENTED = {
     *("shared_memory", "more_cores", "behind_a_method", "loaded_modules", "generator_unwrapped"),
@@ -134,16 +135,17 @@ def test_data_that_stays_open_is_open_to_the_harness_alone(name, tmp_path, data_
     assert record.stop_reason is StopReason.DISQUALIFIED and "reads " in record.stop_detail
 
 
-class Killing:
-    """An observer that kills a trial, once, as soon as it has a checkpoint."""
+class Forging:
+    """An observer that writes a trial's checkpoint, as an entry could where no event tells of it, and kills it."""
 
     def __init__(self, inner):
         self.inner, self.killed = inner, []
 
     def update(self, running, waiting):
         for trial in running:
-            if not self.killed and (trial.task.checkpoint.folder / "state").is_file():
+            if not self.killed and trial.step:
                 self.killed.append(trial.process.pid)
+                (trial.task.checkpoint.folder / "state").write_bytes(b"timetrial checkpoint 2\n".ljust(4096, b"x"))
                 os.kill(trial.process.pid, signal.SIGKILL)
         return self.inner.update(running, waiting)
 
@@ -151,15 +153,14 @@ class Killing:
         return getattr(self.inner, name)
 
 
-def test_a_forged_checkpoint_is_caught(tmp_path, data_dir):
-    told = constants(ENTRIES / "checkpoint_forged.py")
-    entry = put("checkpoint_forged", tmp_path / "entry", tmp_path / "out", data_dir)
+def test_a_checkpoint_that_the_harness_has_not_written_is_not_gone_on_from(tmp_path, data_dir):
+    entry = put("honest_torch", tmp_path / "entry", tmp_path / "out", data_dir)
 
-    def killing(observer):
-        return contextlib.nullcontext(Killing(observer))
+    def forging(observer):
+        return contextlib.nullcontext(Forging(observer))
 
-    _, [(record, _)] = go(tmp_path / "out", entry, target=0.99, watched_by=killing)
-    assert record.stop_reason is StopReason.DISQUALIFIED and told["CAUGHT"] in record.stop_detail, record.stop_detail
+    _, [(record, _)] = go(tmp_path / "out", entry, target=0.99, watched_by=forging)
+    assert (record.stop_reason, record.breaches) == (StopReason.DISQUALIFIED, (NOT_SAVED,))
 
 
 def test_there_are_enough_cheats():

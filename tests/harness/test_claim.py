@@ -1,6 +1,7 @@
 """Parameters that met a target, kept and evaluated again without the entry."""
 
 import dataclasses
+import multiprocessing
 import pickle
 import pickletools
 import re
@@ -11,7 +12,7 @@ import pytest
 from harness.claim import CLAIM_FILE, ClaimError, read_claim, save_claim, values_of, workload_of
 from harness.data import evaluation_batches
 from harness.frameworks import load
-from harness.judge import DistantJudge, Judge, Judged, judge_of, verified
+from harness.judge import DistantJudge, Judge, judge_of, verified
 from harness.plan import plan_trials
 from harness.seeds import key_words
 from harness.suite import Request
@@ -104,16 +105,13 @@ def test_values_are_copies(tmp_path):
 def test_what_is_sent_to_the_judge_is_of_plain_types_alone(tmp_path):
     """Of any other type an entry could say how it is pickled, which would run while the clock stands."""
     backend, workload, params, state = started(task_of("cifar", "torch", tmp_path), seed=3)
-    told = []
-    judge = DistantJudge(lambda kind, payload: told.append(pickle.dumps((kind, payload))), Answers())
+    told: list[bytes] = []
+    here, there = multiprocessing.Pipe()
+    here.send(({}, None))
+    judge = DistantJudge(lambda kind, payload: told.append(pickle.dumps((kind, payload))), there)
     judge.evaluate(values_of(workload, backend, params, state).packed(), "validation")
     opcodes = {opcode.name for opcode, *_ in pickletools.genops(told[0])}
     assert "BINBYTES" in opcodes and not opcodes & {"GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD"}
-
-
-class Answers:
-    def recv(self):
-        return Judged("validation", {})
 
 
 def damage(path):
