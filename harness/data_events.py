@@ -1,4 +1,4 @@
-"""Functions that hand out a workload's data say so by an audit event, which :mod:`harness.watch` hears."""
+"""Functions that hand out a workload's data say so by an audit event, which :mod:`harness.listener` hears."""
 
 from __future__ import annotations
 

@@ -40,6 +40,7 @@ HARNESS_MODULES = (
     "harness.claim",
     "harness.judge",
     "harness.watch",
+    "harness.listener",
     "harness.audited",
     "harness.callers",
     "harness.process_state",

@@ -1,0 +1,333 @@
+"""Hears Python's audit events in a trial's process, and tells which of them an entry has caused that it must not cause.
+
+Whose doing an event is follows from the frames above it (:mod:`harness.callers`). Functions of Python's of which no
+event tells are replaced by some that do (:mod:`harness.audited`).
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import resource
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path, PurePath
+from types import FrameType
+from typing import Any, TypeVar
+
+from harness.audited import (
+    AUDITED,
+    EVALUATOR_EVENT,
+    FOREIGN_EVENT,
+    MEMORY_EVENT,
+    PROCESS_EVENT,
+    SIGNAL_EVENT,
+    THREAD_EVENT,
+    tell_what_no_event_tells,
+)
+from harness.callers import IMPORTER, Callers
+from harness.data_events import DATA_EVENT
+from harness.entry_imports import is_allowed_import, module_of
+from harness.isolation import OPENED, Places
+
+T = TypeVar("T")
+_DEAF = "works within the watch"
+_absolute = os.path.abspath
+_FRAME_OF_AN_EXCEPTION = "tb_frame"
+_FRAMES_OF_TASKS = frozenset({"gi_frame", "cr_frame", "ag_frame"})
+_BY_THE_CALLER: Mapping[str, str] = {
+    "sys._getframe": "looks at the frames of other code",
+    "sys._current_frames": "looks at the frames of other code",
+    "sys._current_exceptions": "looks at the frames of other code",
+    "gc.get_objects": "looks for objects of other code",
+    "gc.get_referrers": "looks for objects of other code",
+    "gc.get_referents": "looks for objects of other code",
+    "sys.settrace": "traces other code",
+    "timetrial.setprofile": "traces other code",
+    "sys.monitoring.register_callback": "traces other code",
+    "sys.addaudithook": "listens to audit events",
+    "exec": "runs code made at run time",
+    "compile": "makes code at run time",
+    "code.__new__": "makes code at run time",
+    EVALUATOR_EVENT: "looks at the frames of other code",
+}
+"""Events that count when the very function which causes them is the entry's: libraries do these things as well."""
+_PROCESSES = frozenset(
+    {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system", PROCESS_EVENT}
+)
+_THREADS = frozenset({THREAD_EVENT, "_thread.start_joinable_thread"})
+_RAW_MEMORY = frozenset(
+    f"ctypes.{name}"
+    for line in (
+        "addressof call_function cdata cdata/buffer create_string_buffer create_unicode_buffer dlopen dlsym",
+        "dlsym/handle get_errno set_errno get_last_error set_last_error seh_exception string_at wstring_at",
+        "PyObj_FromPtr",
+    )
+    for name in line.split()
+) | {MEMORY_EVENT}
+"""All that ctypes tells of."""
+_CODE_READ = frozenset({"marshal.loads", "marshal.load"})
+_LIMITS = frozenset({"resource.setrlimit", "resource.prlimit"})
+_SOCKETS = frozenset({"socket.__new__", "socket.connect", "socket.bind", "socket.getaddrinfo", "socket.sendto"})
+_FILES = frozenset({"open", "os.listdir", "os.scandir"})
+_CHANGED_FILES = frozenset(
+    {
+        *("os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate", "os.chmod"),
+        *("os.utime", "os.chown", "os.setxattr", "os.removexattr", "shutil.rmtree", "shutil.copyfile", "shutil.move"),
+        *("sqlite3.connect", "fcntl.ioctl"),
+    }
+)
+_METADATA = frozenset({"os.chmod", "os.utime", "os.chown", "os.setxattr", "os.removexattr"})
+"""Of files: a device is written, and its own times or rights would tell the next trial."""
+_OWN_MEMORY = frozenset({"mem", "maps", "smaps", "smaps_rollup", "map_files", "pagemap", "numa_maps"})
+"""Of a process, below /proc: by them it reads what it was not given."""
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_PATHS = (type(Path()), type(PurePath()), os.DirEntry)
+_SIGNALLING = frozenset({fcntl.F_SETOWN, 10, fcntl.F_NOTIFY, 15} if sys.platform == "linux" else ())
+"""Requests by which the system sends signals, of any kind, when something happens to a file; F_SETSIG and F_SETOWN_EX
+have no name everywhere."""
+_TERMINAL = ord("T")
+"""The kind of requests to a terminal; the others change what an open file is."""
+
+
+class Listener:
+    """Hears one trial's process.
+
+    Args:
+      own: the entry's files and folders.
+      places: what the process may read and write.
+      report: is told what was done, and in which file and line.
+    """
+
+    def __init__(self, own: Iterable[Path], places: Places, report: Callable[[str, str], None]) -> None:
+        self._packages = _room_folders()
+        self.callers = Callers(own, self._packages, places.may_write)
+        self._places, self._report = places, report
+        self._busy = threading.local()
+        self._pid = os.getpid()
+
+    def start(self) -> None:
+        """From now on events are heard; there is no way to stop it."""
+        sys.addaudithook(_hearing(self, self._busy))
+        tell_what_no_event_tells(self._pid)
+
+    def tell(self, message: str, frame: FrameType) -> None:
+        self._report(message, f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}")
+
+    def unheard(self, function: Callable[[], T]) -> T:
+        self._busy.now = True
+        try:
+            return function()
+        finally:
+            self._busy.now = False
+
+    def _heard(self, function: Callable[[Any], T], value: Any) -> T:
+        """Within a handler: as if there were none."""
+        self._busy.now = False
+        try:
+            return function(value)
+        finally:
+            self._busy.now = True
+
+    def _on_look(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
+        if caller := self.callers.looking(frame):
+            self.tell(_BY_THE_CALLER[event], caller)
+        elif event == "compile" and frame.f_code.co_filename.startswith(IMPORTER):
+            self._on_code_read(event, args, frame)
+
+    def _on_code_read(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
+        """A module's byte code is read for whoever imports it, unless it is the entry's: of it there is the source, and
+        byte code names any file as its own."""
+        imports = frame.f_code.co_filename.startswith("<frozen")
+        if caller := (self.callers.beyond_importing if imports else self.callers.beyond_python)(frame):
+            self.tell("makes code at run time", caller)
+        elif imports and event in _CODE_READ:
+            of = next((frame.f_locals[name] for name in ("bytecode_path", "pathname") if name in frame.f_locals), None)
+            if self.callers.is_own(of):
+                self._report(f"runs byte code: {PurePath(str(of)).name}", "")
+
+    def _on_attribute(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
+        if type(args[1]) is not str:
+            return
+        told = args[1] == _FRAME_OF_AN_EXCEPTION and self.callers.looking(frame)
+        told = told or (args[1] in _FRAMES_OF_TASKS and self.callers.beyond_python(frame))
+        if told:
+            self.tell(_BY_THE_CALLER["sys._getframe"], told)
+
+    def _on_set_attribute(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
+        owner = getattr(args[0], "__module__", None) or type(args[0]).__module__
+        if str(owner).partition(".")[0] in ("harness", "workloads", "results") and (
+            caller := self.callers.looking(frame)
+        ):
+            self.tell(f"changes {args[1]} of an object of {owner}", caller)
+
+    def _on_process(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
+        if caller := self.callers.beyond_python(frame):
+            self.tell("starts a process", caller)
+
+    def _on_thread(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
+        if caller := self.callers.beyond_python(frame):
+            self.tell("starts a thread", caller)
+
+    def _on_kill(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
+        itself = args[0] == self._pid  # by whichever library
+        if caller := (self.callers.beyond_libraries if itself else self.callers.beyond_python)(frame):
+            self.tell(f"sends a signal to {'itself' if itself else f'process {args[0]}'}", caller)
+
+    def _on_socket(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
+        if event == "socket.__new__" and args[1] == socket.AF_UNIX:
+            return
+        if caller := self.callers.beyond_python(frame):
+            self.tell("opens a network connection", caller)
+
+    def _on_raw_memory(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
+        if caller := self.callers.beyond_python(frame):
+            self.tell("reaches for raw memory through ctypes", caller)
+        elif event == "ctypes.dlopen":
+            self._on_machine_code(args[0], frame)
+
+    def _on_foreign(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
+        if caller := self.callers.beyond_cffi(frame):
+            self.tell("reaches for raw memory through cffi", caller)
+
+    def _on_module(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
+        if args[1] is not None:  # an extension's file
+            self._on_machine_code(args[1], frame)
+
+    def _on_machine_code(self, named: Any, frame: FrameType) -> None:
+        if isinstance(named, bytes):
+            named = os.fsdecode(named)
+        if not isinstance(named, str) or os.sep not in named:  # the system looks for other names
+            return
+        path = Path(named).resolve()
+        if self.callers.is_own(named):  # by whichever library
+            self._report(f"loads machine code: {path.name}", "")
+        elif self._places.may_write(path) and (caller := self.callers.loading(frame)):
+            self.tell(f"loads machine code: {path.name}", caller)
+
+    def _on_limit(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
+        of_time = any(type(value) is int and value == resource.RLIMIT_CPU for value in args[:2])
+        if of_time and (caller := self.callers.beyond_python(frame)):
+            self.tell("has itself killed by a limit of CPU time", caller)
+
+    def _on_wish(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
+        if type(args[1]) is int and args[1] in _SIGNALLING and (caller := self.callers.beyond_python(frame)):
+            self.tell("has signals sent by an open file", caller)
+
+    def _on_request(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
+        if args[1] >> 8 & 0xFF != _TERMINAL:
+            self._on_file(event, args, frame)
+
+    def _on_file(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
+        named = args[0] if args else None
+        if isinstance(named, os.PathLike) and type(named) not in _PATHS:
+            named = self._heard(os.fspath, named)  # runs code of whoever made it
+        path = _path(named, event in _CHANGED_FILES)
+        if path is None:
+            return
+        if frame.f_code.co_filename.startswith(IMPORTER):
+            self._on_import(event, path, frame)
+            return
+        writes = event in _CHANGED_FILES or (event == "open" and _is_writing(args))
+        about_itself = Path("/proc", str(os.getpid())) in path.parents  # another number in the copy that asks for sizes
+        may = self._places.may_write if writes else self._places.may_read if event == "open" else self._places.may_list
+        of_memory = path.parts[1:2] == ("proc",) and not _OWN_MEMORY.isdisjoint(path.parts)
+        if event in _METADATA:
+            may = self._places.may_change
+        allowed = (may(path) or (about_itself and not writes)) and not of_memory
+        if not allowed and (caller := self.callers.beyond_libraries(frame)):
+            self.tell(f"{'writes' if writes else 'reads'} {path}", caller)
+
+    def _on_import(self, event: str, path: Path, frame: FrameType) -> None:
+        """Of a module of timetrial's: an import statement is found in the source before, a computed one is not."""
+        if event == "open" and path.suffix == ".pyc" and self.callers.is_own(str(path)):
+            if path.parent.name == "__pycache__":
+                raise FileNotFoundError(errno.ENOENT, "the source is read instead", str(path))
+            self._report(f"runs byte code: {path.name}", "")
+        module = module_of(path, self._packages) if event == "open" else ""
+        if module and not is_allowed_import(module) and (caller := self.callers.beyond_python(frame)):
+            self.tell(f"imports {module}", caller)
+
+    def _on_data(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
+        if caller := self.callers.beyond_timetrial(frame):
+            self.tell(args[0], caller)
+
+
+def _hearing(listener: Listener, busy: threading.local) -> Callable[[str, tuple[Any, ...]], None]:
+    """What hears events, with a table of its own, which nobody can empty."""
+    handlers, frame_of, is_entry, tell = dict(_HANDLERS), sys._getframe, listener.callers.is_entry, listener.tell
+
+    def hear(event: str, args: tuple[Any, ...]) -> None:
+        handler = handlers.get(event)
+        if handler is None:
+            return
+        if getattr(busy, "now", False):
+            if not getattr(busy, "asks", False):
+                busy.asks = True
+                frame = frame_of(1)
+                if is_entry(frame):
+                    tell(_DEAF, frame)
+                busy.asks = False
+            return
+        busy.now = True
+        try:
+            frame = frame_of(1)
+            outer = frame.f_back
+            handler(listener, event, args, outer if outer and frame.f_code is AUDITED else frame)
+        finally:
+            busy.now = False
+
+    return hear
+
+
+_HANDLERS: Mapping[str, Callable[[Listener, str, tuple[Any, ...], FrameType], None]] = {
+    **dict.fromkeys(_BY_THE_CALLER, Listener._on_look),
+    "object.__getattr__": Listener._on_attribute,
+    "object.__setattr__": Listener._on_set_attribute,
+    **dict.fromkeys(_PROCESSES, Listener._on_process),
+    **dict.fromkeys(_THREADS, Listener._on_thread),
+    **dict.fromkeys(("os.kill", "os.killpg", "signal.pthread_kill", SIGNAL_EVENT), Listener._on_kill),
+    **dict.fromkeys(_SOCKETS, Listener._on_socket),
+    **dict.fromkeys(_RAW_MEMORY, Listener._on_raw_memory),
+    **dict.fromkeys(_CODE_READ, Listener._on_code_read),
+    FOREIGN_EVENT: Listener._on_foreign,
+    "import": Listener._on_module,
+    **dict.fromkeys(_LIMITS, Listener._on_limit),
+    **dict.fromkeys((*_FILES, *_CHANGED_FILES), Listener._on_file),
+    "fcntl.ioctl": Listener._on_request,
+    "fcntl.fcntl": Listener._on_wish,
+    DATA_EVENT: Listener._on_data,
+}
+
+
+def _room_folders() -> list[Path]:
+    import harness
+    import results
+    import submissions
+    import workloads
+
+    return [Path(path) for package in (harness, results, submissions, workloads) for path in package.__path__]
+
+
+def _path(value: Any, of_open: bool = False) -> Path | None:
+    """Absolute, without following links; None for open files, which are numbers, unless they are asked for too."""
+    if of_open and isinstance(value, int):
+        value = OPENED / str(value)
+        value = value.readlink() if value.is_symlink() else None
+    if isinstance(value, bytes):
+        value = os.fsdecode(bytes.__getitem__(value, slice(None)))  # without a subclass's own methods
+    if not isinstance(value, str | os.PathLike):
+        return None
+    text = str.__str__(value) if isinstance(value, str) else os.fspath(value)
+    path = Path(_absolute(text))  # Path.absolute keeps ".."
+    return path.resolve() if path.parts[1:2] == ("proc",) else path  # where root and cwd lead anywhere
+
+
+def _is_writing(args: tuple[Any, ...]) -> bool:
+    mode, flags = (*args[1:3], None, None)[:2]
+    if isinstance(mode, str):
+        return any(letter in mode for letter in "wax+")
+    return isinstance(flags, int) and bool(flags & _WRITING)
