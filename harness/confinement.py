@@ -7,14 +7,14 @@ import dataclasses
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from harness.compat.sources import Sources, place_in, read_sources
-from harness.entry import Entry, InvalidSubmissionError, load_functions
+from harness.entry import Entry, InvalidSubmissionError, files_in, load_functions
 from harness.entry_imports import forbidden_imports, import_libraries
 from harness.isolation import OPEN_FILES, OPENED, confine_to, places_of
 from harness.spec import Workload
@@ -72,7 +72,8 @@ def close_in(
     lazy = any(not isinstance(array, np.ndarray) for arrays in splits.values() for array in arrays.values())
     outputs = [path for path in (task.claim, task.checkpoint.folder if task.checkpoint else None) if path]
     closed = [*outputs, data_root(task.data_dir)]
-    readable = [path for file in own for path in _without(file, closed)]
+    readable = [file for path in own for file in (files_in(path) if path.is_dir() else [path])]
+    readable = [file for file in readable if not any(folder.resolve() in file.resolve().parents for folder in closed)]
     lazily_read = [data_root(task.data_dir)] if lazy else []
     own_places = places_of(task.folder, readable, [], [])  # what else is open is open to the harness alone
     if not lazy:
@@ -118,14 +119,6 @@ def files_of(entry: Entry, sources: Sources | None) -> tuple[Path, ...]:
     if entry.path.name != "submission.py":
         return tuple(everything)
     return (folder, *(path for path in everything if folder not in path.parents))
-
-
-def _without(path: Path, closed: Iterable[Path]) -> list[Path]:
-    """The path, or its children that hold nothing of what is closed: results may lie in an entry's folder."""
-    inside = [other for other in closed if path in other.resolve().parents]
-    if not inside:
-        return [path]
-    return [child for child in path.iterdir() if not any(child == o or child in o.resolve().parents for o in inside)]
 
 
 class GetBatchSizeError(Exception):

@@ -135,6 +135,23 @@ def test_data_that_stays_open_is_open_to_the_harness_alone(name, tmp_path, data_
     assert record.stop_reason is StopReason.DISQUALIFIED and "reads " in record.stop_detail
 
 
+HIDDEN = """
+from pathlib import Path
+
+from honest_torch import *
+
+NOTE = Path(__file__).with_name(".note").read_text()
+"""
+
+
+def test_a_file_that_is_not_in_the_digest_cannot_be_read(tmp_path, data_dir):
+    entry = put("honest_torch", tmp_path / "entry", tmp_path / "out", data_dir).with_name("submission.py")
+    entry.write_text(HIDDEN)
+    entry.with_name(".note").write_text("what may change from trial to trial")
+    _, [(record, _)] = go(tmp_path / "out", entry.parent)
+    assert record.stop_reason is StopReason.DISQUALIFIED and f"reads {entry.with_name('.note')}" in record.stop_detail
+
+
 class Forging:
     """An observer that writes a trial's checkpoint, as an entry could where no event tells of it, and kills it."""
 
