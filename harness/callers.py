@@ -78,14 +78,24 @@ class Callers:
             return False
         return not Path(file).is_file() or self._may_write(Path(file))  # libraries may lie anywhere
 
-    def looking(self, frame: FrameType) -> FrameType | None:
-        """The frame itself if it is the entry's, or that of who asked a library to look or to call."""
-        at = frame if self.is_entry(frame) else _who_looks(frame)
+    def looking(self, frame: FrameType, names: frozenset[str] = frozenset()) -> FrameType | None:
+        """The frame itself if it is the entry's, or that of who asked a library to look or to call. A function of
+        Python's own that has none of the names in its source was given what it calls."""
+        by: FrameType | None = frame
+        while by is not None and not self.is_entry(by) and self._only_calls(by, names):
+            by = by.f_back
+        at = by if by is None or self.is_entry(by) else _who_looks(by)
         while at is not None and at.f_code.co_filename.endswith(_CARRIERS) and not self.is_entry(at):
             at = at.f_back
         if at is not None and self._is_made(at):
             return self.beyond_python(at)
         return at if at is not None and self.is_entry(at) else None
+
+    def _only_calls(self, frame: FrameType, names: frozenset[str]) -> bool:
+        code = frame.f_code
+        is_python = code.co_filename.startswith(self._library) and not code.co_filename.startswith("<frozen")
+        named = {*code.co_names, *(text for text in code.co_consts if isinstance(text, str))}
+        return bool(names) and is_python and not self._is_installed(frame) and names.isdisjoint(named)
 
     def beyond_python(self, frame: FrameType) -> FrameType | None:
         """The nearest frame outside Python's own library, if it is the entry's."""

@@ -243,6 +243,7 @@ def parts_of(loop: TrainingLoop) -> list[Member]:
         ("clock", loop.clock, ("_read_wall", "_read_cpu", "_wall")),
         ("queue", loop.queue, ("_seed", "_batch_size", "_augment", "_arrays", "_place", "_shuffle_run")),
         *((f"split {name}", arrays, tuple(arrays)) for name, arrays in loop.splits.items()),
+        *(loop.watch.parts if loop.watch else ()),
     )
     found = []
     for label, owner, names in fixed:

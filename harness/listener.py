@@ -15,7 +15,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePath
-from types import FrameType
+from types import FrameType, FunctionType
 from typing import Any, TypeVar
 
 from harness.audited import (
@@ -55,6 +55,12 @@ _BY_THE_CALLER: Mapping[str, str] = {
     EVALUATOR_EVENT: "looks at the frames of other code",
 }
 """Events that count when the very function which causes them is the entry's: libraries do these things as well."""
+_NAMED: Mapping[str, frozenset[str]] = {
+    "exec": frozenset({"exec", "eval"}),
+    "compile": frozenset({"compile", "exec", "eval"}),
+    "code.__new__": frozenset({"replace", "CodeType"}),
+}
+"""What a function has in its source that causes an event by itself, where that is not the last part of its name."""
 _PROCESSES = frozenset(
     {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system", PROCESS_EVENT}
 )
@@ -84,6 +90,8 @@ _METADATA = frozenset({"os.chmod", "os.utime", "os.chown", "os.setxattr", "os.re
 """Of files: a device is written, and its own times or rights would tell the next trial."""
 _OWN_MEMORY = frozenset({"mem", "maps", "smaps", "smaps_rollup", "map_files", "pagemap", "numa_maps"})
 """Of a process, below /proc: by them it reads what it was not given."""
+_MAPPED = frozenset({"maps", "smaps", "smaps_rollup", "numa_maps"})
+"""Of these, what tells only which files and how much is there."""
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _PATHS = (type(Path()), type(PurePath()), os.DirEntry)
 _SIGNALLING = frozenset({fcntl.F_SETOWN, 10, fcntl.F_NOTIFY, 15} if sys.platform == "linux" else ())
@@ -133,7 +141,7 @@ class Listener:
             self._busy.now = True
 
     def _on_look(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
-        if caller := self.callers.looking(frame):
+        if caller := self.callers.looking(frame, _NAMED.get(event) or frozenset({event.rpartition(".")[2]})):
             self.tell(_BY_THE_CALLER[event], caller)
         elif event == "compile" and frame.f_code.co_filename.startswith(IMPORTER):
             self._on_code_read(event, args, frame)
@@ -152,16 +160,14 @@ class Listener:
     def _on_attribute(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
         if type(args[1]) is not str:
             return
-        told = args[1] == _FRAME_OF_AN_EXCEPTION and self.callers.looking(frame)
+        told = args[1] == _FRAME_OF_AN_EXCEPTION and self.callers.looking(frame, frozenset({args[1]}))
         told = told or (args[1] in _FRAMES_OF_TASKS and self.callers.beyond_python(frame))
         if told:
             self.tell(_BY_THE_CALLER["sys._getframe"], told)
 
     def _on_set_attribute(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
-        owner = getattr(args[0], "__module__", None) or type(args[0]).__module__
-        if str(owner).partition(".")[0] in ("harness", "workloads", "results") and (
-            caller := self.callers.looking(frame)
-        ):
+        owner = _module_of(args[0])
+        if owner.partition(".")[0] in ("harness", "workloads", "results") and (caller := self.callers.looking(frame)):
             self.tell(f"changes {args[1]} of an object of {owner}", caller)
 
     def _on_process(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
@@ -174,6 +180,8 @@ class Listener:
 
     def _on_kill(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
         itself = args[0] == self._pid  # by whichever library
+        if itself and args[1:] == (0,):  # asks whether it is there
+            return
         if caller := (self.callers.beyond_libraries if itself else self.callers.beyond_python)(frame):
             self.tell(f"sends a signal to {'itself' if itself else f'process {args[0]}'}", caller)
 
@@ -209,7 +217,8 @@ class Listener:
             self.tell(f"loads machine code: {path.name}", caller)
 
     def _on_limit(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
-        of_time = any(type(value) is int and value == resource.RLIMIT_CPU for value in args[:2])
+        of, limits = args[-2:]
+        of_time = type(of) is int and of == resource.RLIMIT_CPU and limits is not None
         if of_time and (caller := self.callers.beyond_python(frame)):
             self.tell("has itself killed by a limit of CPU time", caller)
 
@@ -238,7 +247,9 @@ class Listener:
         if event in _METADATA:
             may = self._places.may_change
         allowed = (may(path) or (about_itself and not writes)) and not of_memory
-        if not allowed and (caller := self.callers.beyond_libraries(frame)):
+        # Libraries look up which others are loaded (threadpoolctl does for scikit-learn).
+        beyond = self.callers.beyond_python if _MAPPED.intersection(path.parts) else self.callers.beyond_libraries
+        if not allowed and (caller := beyond(frame)):
             self.tell(f"{'writes' if writes else 'reads'} {path}", caller)
 
     def _on_import(self, event: str, path: Path, frame: FrameType) -> None:
@@ -259,6 +270,7 @@ class Listener:
 def _hearing(listener: Listener, busy: threading.local) -> Callable[[str, tuple[Any, ...]], None]:
     """What hears events, with a table of its own, which nobody can empty."""
     handlers, frame_of, is_entry, tell = dict(_HANDLERS), sys._getframe, listener.callers.is_entry, listener.tell
+    unheard = Listener.unheard.__code__
 
     def hear(event: str, args: tuple[Any, ...]) -> None:
         handler = handlers.get(event)
@@ -267,16 +279,18 @@ def _hearing(listener: Listener, busy: threading.local) -> Callable[[str, tuple[
         if getattr(busy, "now", False):
             if not getattr(busy, "asks", False):
                 busy.asks = True
-                frame = frame_of(1)
-                if is_entry(frame):
-                    tell(_DEAF, frame)
+                at: FrameType | None = frame_of(1)
+                while at is not None and at.f_code not in (hear.__code__, unheard) and not is_entry(at):
+                    at = at.f_back
+                if at is not None and is_entry(at):
+                    tell(_DEAF, at)
                 busy.asks = False
             return
         busy.now = True
         try:
             frame = frame_of(1)
             outer = frame.f_back
-            handler(listener, event, args, outer if outer and frame.f_code is AUDITED else frame)
+            handler(listener, event, tuple(map(_plain, args)), outer if outer and frame.f_code is AUDITED else frame)
         finally:
             busy.now = False
 
@@ -301,6 +315,25 @@ _HANDLERS: Mapping[str, Callable[[Listener, str, tuple[Any, ...], FrameType], No
     "fcntl.fcntl": Listener._on_wish,
     DATA_EVENT: Listener._on_data,
 }
+
+
+def _plain(value: Any) -> Any:
+    """A text without a subclass's own methods."""
+    if type(value) is not str and issubclass(type(value), str):
+        return str.__str__(value)
+    if type(value) is not bytes and issubclass(type(value), bytes):
+        return bytes.__getitem__(value, slice(None))
+    return value
+
+
+def _module_of(obj: Any) -> str:
+    """Where a function, a class or an object's class was defined, by nothing that their own code answers."""
+    if type(obj) is FunctionType:
+        owner = obj.__module__
+    else:
+        cls = obj if issubclass(type(obj), type) else type(obj)
+        owner = type.__getattribute__(cls, "__module__")
+    return owner if type(owner) is str else ""
 
 
 def _room_folders() -> list[Path]:

@@ -30,6 +30,8 @@ CLOCK_TOLERANCE, CLOCK_SLACK_SEC = 0.005, 2.0
 """By how much of the time, and by how many seconds more, a trial's clock may differ from its parent's, which reads its
 own when it finds the time to take a message."""
 
+_BEFORE_TRAINING = ("setup", "ask", "import", "initialise")
+"""Phases in their order; each comes once."""
 _MEASURED = (("import", 0), ("calibrate", 1))
 """In which phase a trial has the machine measured, and how often it has been by then."""
 
@@ -163,8 +165,10 @@ def receive(trial: RunningTrial) -> None:
 
 
 def is_out_of_turn(trial: RunningTrial, kind: str, payload: Mapping[str, Any]) -> bool:
-    """Whether the harness in the process would not send a message now. Its last calibration ends it, it has every split
-    judged once per evaluation, and the machine measured before it trains and after."""
+    """Whether the harness in the process would not send a message now. Its phases have an order, its last calibration
+    ends it, it has every split judged once per evaluation, and the machine measured before it trains and after."""
+    if kind == "progress" and _goes_back(trial, payload["phase"], payload["step"]):
+        return True
     if kind == "judge":
         return trial.phase != "evaluate" or payload["split"] in trial.asked
     if kind == "measure":
@@ -175,6 +179,12 @@ def is_out_of_turn(trial: RunningTrial, kind: str, payload: Mapping[str, Any]) -
         return len(trial.moments) != len(_MEASURED)
     ending = trial.phase == "calibrate" and trial.step > 0
     return ending and kind not in ("failed", "breach", "unkept")
+
+
+def _goes_back(trial: RunningTrial, phase: str, step: int) -> bool:
+    """Steps count upwards, and what comes before training does not come again: it is charged otherwise."""
+    now = _BEFORE_TRAINING.index(trial.phase) if trial.phase in _BEFORE_TRAINING else len(_BEFORE_TRAINING)
+    return step < trial.step or (phase in _BEFORE_TRAINING and _BEFORE_TRAINING.index(phase) < now)
 
 
 def _report(trial: RunningTrial, breach: str) -> None:

@@ -92,6 +92,13 @@ _SENDING: Mapping[str, tuple[tuple[int, int], int]] = {
 _CONNECTING = 0x20000000
 _FCNTL, _SET_SIGNAL = (72, 25), 10
 _SETRLIMIT, _PRLIMIT, _CPU_TIME = (160, 164), (302, 261), 0
+_SCHEDULING: Mapping[str, tuple[tuple[int, int], int]] = {
+    "sched_setscheduler": ((144, 119), 0),
+    "sched_setparam": ((142, 118), 0),
+    "sched_setattr": ((314, 274), 0),
+    "ioprio_set": ((251, 30), 1),
+}
+"""Calls that say how soon a process gets what it asks for, and which argument is its number; 0 is the caller itself."""
 _CLONE, _CLONE3, _OF_THE_PARENT, _SIGNAL_AT_THE_END, _CHILD_ENDED = (56, 220), (435, 435), 0x8000, 0xFF, 17
 _SOCKET, _PAIR_OF_SOCKETS = (41, 198), (53, 199)
 _ARCHITECTURES: Mapping[str, tuple[int, int, int]] = {"x86_64": (0xC000003E, 317, 0), "aarch64": (0xC00000B7, 277, 1)}
@@ -217,15 +224,19 @@ def _rules(column: int) -> Iterable[_Line]:
         yield from _rule(numbers[column], _argument(at), (_IF_ANY_BIT, _CONNECTING, "refuse", "allow"))
     yield from _rule(_FCNTL[column], _argument(1), (_IF_EQUAL, _SET_SIGNAL, "refuse", "allow"))
     yield from _rule(_SETRLIMIT[column], _argument(0), (_IF_EQUAL, _CPU_TIME, "refuse", "allow"))
-    yield from _rule(  # which only asks where it is given nowhere to read from
+    yield from _rule(
         _PRLIMIT[column],
-        _argument(1),
-        (_IF_EQUAL, _CPU_TIME, "next", "allow"),
-        _argument(2),
-        (_IF_EQUAL, 0, "next", "refuse"),
+        _argument(2),  # it only asks where it is given nowhere to read from
+        (_IF_EQUAL, 0, "next", 2),
         _argument(2, upper=True),
-        (_IF_EQUAL, 0, "allow", "refuse"),
+        (_IF_EQUAL, 0, "allow", "next"),
+        _argument(0),
+        (_IF_EQUAL, 0, "next", "refuse"),
+        _argument(1),
+        (_IF_EQUAL, _CPU_TIME, "refuse", "allow"),
     )
+    for numbers, at in _SCHEDULING.values():
+        yield from _rule(numbers[column], _argument(at), (_IF_EQUAL, 0, "allow", "refuse"))
     yield from _rule(
         _CLONE[column],
         _argument(0),

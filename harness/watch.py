@@ -88,6 +88,12 @@ class Watch:
         """From now on events are heard; there is no way to stop it."""
         self._listener.start()
 
+    @property
+    def parts(self) -> tuple[tuple[str, Any, tuple[str, ...]], ...]:
+        """Its own attributes, with their owners, that nothing sets any more."""
+        listener = self._listener
+        return ("watch", self, ("_report", "_listener")), ("listener", listener, ("_report", "callers", "_places"))
+
     def report_to(self, report: Report) -> None:
         """From now on, in a copy of the process, which has no connection to who is told otherwise."""
         self._report = report

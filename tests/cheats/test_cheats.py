@@ -39,6 +39,7 @@ CHARGED = (
 UNHEARD_OF = (
     *("message_changed", "path_that_looks", "function_given_other_code", "function_underneath"),
     *("pickled_for_the_judge", "numbers_of_its_own_kind", "answers_of_the_judge"),
+    "class_that_is_asked",
 )
 """Nobody calls what they put in the place of something else, or it does what it did."""
 OPEN_DATA = ("data_file_read", "root_of_the_process")
@@ -258,8 +259,13 @@ def update_params(**arguments):
 MEASURED = """
 import cProfile
 import logging
+import os
+import resource
 import traceback
 from pathlib import Path
+
+import numpy as np
+from sklearn.cluster import KMeans
 
 import honest_torch as honest
 from honest_torch import *
@@ -274,6 +280,10 @@ logging.getLogger().setLevel(logging.DEBUG)
 def update_params(**arguments):
     if arguments["global_step"] % 20:
         return honest.update_params(**arguments)
+    os.kill(os.getpid(), 0)
+    resource.prlimit(0, resource.RLIMIT_AS)
+    if arguments["global_step"] == 20:
+        KMeans(2, n_init=1).fit(np.eye(9))
     traceback.print_stack(limit=4)
     traceback.format_stack()
     logging.getLogger("mine").info("memory: %s", Path("/proc/meminfo").read_text(), stack_info=True)
@@ -305,12 +315,19 @@ import honest_torch as honest
 import torch
 from honest_torch import *
 
-def path(name):
-    return str(Path(__file__).with_name(name))
+class Text(str):
+    def __contains__(self, part):
+        return False
 
-def extension():
-    loader = ExtensionFileLoader("fast", path("fast.so"))
-    loader.create_module(ModuleSpec("fast", loader, origin=path("fast.so")))
+    def __str__(self):
+        return "/usr/lib/nothing"
+
+def path(name, kind=str):
+    return kind(str(Path(__file__).with_name(name)))
+
+def extension(kind=str):
+    loader = ExtensionFileLoader("fast", path("fast.so", kind))
+    loader.create_module(ModuleSpec("fast", loader, origin=path("fast.so", kind)))
 
 def init_optimizer_state(*arguments):
     try:
@@ -326,6 +343,8 @@ def init_optimizer_state(*arguments):
     [
         ('torch.ops.load_library(path("fast.so"))', "loads machine code: fast.so"),
         ("extension()", "loads machine code: fast.so"),
+        ("extension(Text)", "loads machine code: fast.so"),
+        ('SourcelessFileLoader("helper", path("helper.pyc", Text)).load_module()', "runs byte code: helper.pyc"),
         ('SourcelessFileLoader("helper", path("helper.pyc")).load_module()', "runs byte code: helper.pyc"),
     ],
 )

@@ -152,9 +152,13 @@ REFUSED_BY_SECCOMP = """
         lambda: call("timer_create", 1, None, ctypes.create_string_buffer(8)),
         lambda: resource.setrlimit(resource.RLIMIT_CPU, over),
         lambda: resource.prlimit(0, resource.RLIMIT_CPU, over),
+        lambda: resource.prlimit(os.getppid(), resource.RLIMIT_NOFILE, over),
+        lambda: os.sched_setscheduler(os.getppid(), os.SCHED_BATCH, os.sched_param(0)),
     ):
         print(outcome(action))
     print(outcome(lambda: os.kill(me, 0)), outcome(lambda: resource.getrlimit(resource.RLIMIT_CPU)))
+    print(outcome(lambda: resource.prlimit(0, resource.RLIMIT_NOFILE, (64, 64))))
+    print(outcome(lambda: os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))))
     print(outcome(lambda: socket.socketpair()), outcome(lambda: socket.if_nameindex()))
     thread = threading.Thread(target=lambda: print("thread"))
     thread.start()
@@ -173,7 +177,7 @@ REFUSED_BY_SECCOMP = """
 def test_nothing_connects_or_ends_itself_as_if_killed_and_a_group_of_one_listens(tmp_path):
     command = [sys.executable, "-c", textwrap.dedent(REFUSED_BY_SECCOMP), str(tmp_path)]
     found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-    assert found == [*["PermissionError"] * 18, *["done"] * 4, "thread", "-6", "True"]
+    assert found == [*["PermissionError"] * 20, *["done"] * 6, "thread", "-6", "True"]
 
 
 LOOKS = """

@@ -5,6 +5,7 @@ import contextlib
 import math
 import multiprocessing
 import os
+import time
 import types
 from pathlib import Path
 
@@ -67,7 +68,15 @@ def told(rows):
 
 def test_a_trial_stands_still_while_it_is_judged(tmp_path, write_entry):
     seen = []
-    record, rows = go(tmp_path / "out", write_entry("adam"), lambda own, judge: seen.append(own.status()))
+
+    def look(own, judge):
+        """A process that has no core at the moment takes the signal when it gets one."""
+        deadline = time.monotonic() + 60
+        while own.status() != psutil.STATUS_STOPPED and time.monotonic() < deadline:
+            time.sleep(0.01)
+        seen.append(own.status())
+
+    record, rows = go(tmp_path / "out", write_entry("adam"), look)
     assert (record.stop_reason, len(rows)) == (StopReason.STEP_LIMIT, 3)
     assert seen and set(seen) == {psutil.STATUS_STOPPED}
 
@@ -129,6 +138,9 @@ MEASURE, ENDED = ("measure", {}), {"wall_sec": 1.0, "right": None}
         ([at("train", 250), at("calibrate", 250), at("train", 250)], [FORGED]),
         ([at("train", 250), at("calibrate", 250), ("evaluation", {STEPS: 250})], [FORGED]),
         ([at("import", 0), MEASURE], []),
+        ([at("train", 250), at("ask", 250)], [FORGED]),
+        ([at("train", 250), at("initialise", 250)], [FORGED]),
+        ([at("train", 250), at("calibrate", 0)], [FORGED]),
         ([at("train", 250), MEASURE], [FORGED]),
         ([at("train", 250), at("calibrate", 250), MEASURE], [FORGED]),
         ([at("train", 250), at("calibrate", 250), ("finished", ENDED)], [FORGED]),
