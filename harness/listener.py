@@ -332,7 +332,10 @@ def _module_of(obj: Any) -> str:
         owner = obj.__module__
     else:
         cls = obj if issubclass(type(obj), type) else type(obj)
-        owner = type.__getattribute__(cls, "__module__")
+        try:
+            owner = type.__getattribute__(cls, "__module__")
+        except AttributeError:  # while it is made, as pybind11 does
+            return ""
     return owner if type(owner) is str else ""
 
 
