@@ -65,7 +65,8 @@ class Callers:
 
     def is_own(self, file: object) -> bool:
         """Whether a file is one of the entry's."""
-        return isinstance(file, str) and str(Path(file).resolve()).startswith(self._own)
+        # Of a text of the entry's own kind, str would be what that says.
+        return issubclass(type(file), str) and str(Path(str.__str__(file)).resolve()).startswith(self._own)
 
     def is_entry(self, frame: FrameType) -> bool:
         return frame.f_code.co_filename.startswith(self._own)

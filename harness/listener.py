@@ -76,6 +76,8 @@ _RAW_MEMORY = frozenset(
 ) | {MEMORY_EVENT}
 """All that ctypes tells of."""
 _CODE_READ = frozenset({"marshal.loads", "marshal.load"})
+_BYTE_CODE = ("bytecode_path", "pathname")
+"""What importlib calls the file of byte code where it reads it."""
 _LIMITS = frozenset({"resource.setrlimit", "resource.prlimit"})
 _SOCKETS = frozenset({"socket.__new__", "socket.connect", "socket.bind", "socket.getaddrinfo", "socket.sendto"})
 _FILES = frozenset({"open", "os.listdir", "os.scandir"})
@@ -153,9 +155,9 @@ class Listener:
         if caller := (self.callers.beyond_importing if imports else self.callers.beyond_python)(frame):
             self.tell("makes code at run time", caller)
         elif imports and event in _CODE_READ:
-            of = next((frame.f_locals[name] for name in ("bytecode_path", "pathname") if name in frame.f_locals), None)
-            if self.callers.is_own(of):
-                self._report(f"runs byte code: {PurePath(str(of)).name}", "")
+            of = next((_plain(frame.f_locals[name]) for name in _BYTE_CODE if name in frame.f_locals), None)
+            if of is not None and self.callers.is_own(of):
+                self._report(f"runs byte code: {PurePath(of).name}", "")
 
     def _on_attribute(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
         if type(args[1]) is not str:

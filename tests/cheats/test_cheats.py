@@ -345,15 +345,17 @@ def init_optimizer_state(*arguments):
         ('torch.ops.load_library(path("fast.so"))', "loads machine code: fast.so"),
         ("extension()", "loads machine code: fast.so"),
         ("extension(Text)", "loads machine code: fast.so"),
-        ('SourcelessFileLoader("helper", path("helper.pyc", Text)).load_module()', "runs byte code: helper.pyc"),
+        ('SourcelessFileLoader("helper", path("code.bin", Text)).get_code("helper")', "runs byte code: code.bin"),
         ('SourcelessFileLoader("helper", path("helper.pyc")).load_module()', "runs byte code: helper.pyc"),
     ],
 )
 def test_machine_code_and_byte_code_in_an_entrys_folder_are_a_breach_whoever_loads_it(how, told, tmp_path, data_dir):
     folder = put("honest_torch", tmp_path / "entry", tmp_path / "out", data_dir).parent
     (folder / "submission.py").write_text(LOADS.replace("HOW", how))
+    (folder / "made.py").write_text("ANSWER = 1\n")
+    py_compile.compile(str(folder / "made.py"), str(folder / "code.bin"))
     _, [(record, _)] = go(tmp_path / "out", folder)
-    assert record.stop_reason is StopReason.DISQUALIFIED and told in record.stop_detail
+    assert record.stop_reason is StopReason.DISQUALIFIED and told in record.stop_detail, record.stop_detail
 
 
 def test_machine_code_that_an_entry_has_put_into_its_own_folder_is_a_breach(tmp_path, data_dir):
