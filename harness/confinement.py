@@ -7,7 +7,9 @@ import dataclasses
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+import signal
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ import numpy as np
 from harness.compat.sources import Sources, place_in, read_sources
 from harness.entry import Entry, InvalidSubmissionError, files_in, load_functions
 from harness.entry_imports import forbidden_imports, import_libraries
-from harness.isolation import OPEN_FILES, OPENED, confine_to, places_of
+from harness.isolation import OPEN_FILES, OPENED, confine_to, enter, places_of
 from harness.spec import Workload
 from harness.task import TrialTask
 from harness.view import WorkloadView
@@ -75,9 +77,10 @@ def close_in(
     readable = [file for path in own for file in (files_in(path) if path.is_dir() else [path])]
     readable = [file for file in readable if not any(folder.resolve() in file.resolve().parents for folder in closed)]
     lazily_read = [data_root(task.data_dir)] if lazy else []
-    own_places = places_of(task.folder, readable, [], [])  # what else is open is open to the harness alone
     if not lazy:
         _hide_files(data_root(task.data_dir))
+    size = _batch_size(task, own, readable, report, batch_size) if sources is not None else None
+    own_places = places_of(task.folder, readable, [], [])  # what else is open is open to the harness alone
     isolation = confine_to(places_of(task.folder, readable, lazily_read, outputs))
     if sources is None:
         return Confinement(None, isolation)
@@ -85,27 +88,43 @@ def close_in(
     for message, where in forbidden_imports(sources):
         watch.report(message, where)
     watch.start()
-    folder, defaults = task.folder, task.spec.hyperparameters is None
+    import_libraries(sources)  # some start threads, which no fork survives
+    return Confinement(watch, isolation, size)
+
+
+def _batch_size(
+    task: TrialTask,
+    own: Iterable[Path],
+    readable: Iterable[Path],
+    report: Callable[[Breach], None],
+    batch_size: Callable[[Any], int],
+) -> int:
+    """Asks an entry for it in a copy of this process, before this one is confined: the copy confines itself, to what it
+    is to reach, so that of /proc it has its own part, and a folder of its own, which goes with it."""
+    assert task.folder is not None
+    framework = task.spec.key.framework
+    folder = Path(tempfile.mkdtemp(prefix="ask-", dir=task.folder))
 
     def ask() -> int:
         found: list[Breach] = []
-        watch.report_to(found.append)
-        confine_to(own_places)
+        enter(folder)
+        places = places_of(folder, readable, [], [])
+        watch = Watch(own, places, found.append, framework)
+        watch.start()
+        confine_to(places)
         try:
-            return batch_size(load_functions(task.entry, task.spec.key.framework, defaults))
+            return batch_size(load_functions(task.entry, framework, task.spec.hyperparameters is None))
         finally:
             if found:
                 raise BreachFoundError(found[0].message, found[0].where)
 
     try:
-        size = asked_in_a_fork(ask, lambda error: place_in(task.entry.path, error))
+        return asked_in_a_fork(ask, lambda error: place_in(task.entry.path, error))
     except BreachFoundError as error:
-        watch.report(*error.args)
+        report(Breach(*error.args))
         raise
-    import_libraries(sources)  # some start threads, which no fork survives
-    for left in folder.iterdir():
-        shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
-    return Confinement(watch, isolation, size)
+    finally:
+        shutil.rmtree(folder)
 
 
 def files_of(entry: Entry, sources: Sources | None) -> tuple[Path, ...]:
@@ -131,8 +150,9 @@ class BreachFoundError(Exception):
 
 def asked_in_a_fork(ask: Callable[[], int], place: Callable[[Exception], str]) -> int:
     """The number that a function gives, computed in a copy of this process that ends with it. Nothing else comes back:
-    the number and the texts of errors are plain, and what the copy prints is dropped (its size would tell). ``place``
-    says where in the entry an error was raised.
+    the number and the texts of errors are plain, what the copy prints is dropped (its size would tell), and the system
+    adds nothing that the copy used to what this process's children used. ``place`` says where in the entry an error was
+    raised.
 
     Raises:
       InvalidSubmissionError: so the function.
@@ -140,21 +160,24 @@ def asked_in_a_fork(ask: Callable[[], int], place: Callable[[Exception], str]) -
       GetBatchSizeError: the function raised anything else, or the copy died.
     """
     reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            _print_nowhere()
-            for first, last in ((3, writer), (writer + 1, OPEN_FILES)):  # the process could read what is noted there
-                os.closerange(first, last)
-            answer = json.dumps(_answer(ask, place))
-            with os.fdopen(writer, "w") as file:
-                file.write(answer)
-        finally:
-            os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader) as file:
-        data = file.read()
-    os.waitpid(child, 0)
+    with _nothing_told_by_children():
+        child = os.fork()
+        if child == 0:
+            try:
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                _print_nowhere()
+                for first, last in ((3, writer), (writer + 1, OPEN_FILES)):  # it could read what is noted there
+                    os.closerange(first, last)
+                answer = json.dumps(_answer(ask, place))
+                with os.fdopen(writer, "w") as file:
+                    file.write(answer)
+            finally:
+                os._exit(0)
+        os.close(writer)
+        with os.fdopen(reader) as file:
+            data = file.read()
+        with contextlib.suppress(ChildProcessError):  # there is nothing to tell once it has ended
+            os.waitpid(child, 0)
     if not data:
         raise GetBatchSizeError("the process in which get_batch_size was called died")
     kind, answer = json.loads(data)
@@ -163,6 +186,17 @@ def asked_in_a_fork(ask: Callable[[], int], place: Callable[[Exception], str]) -
     if kind == "breach":
         raise BreachFoundError(*answer)
     raise (InvalidSubmissionError if kind == "invalid" else GetBatchSizeError)(answer)
+
+
+@contextlib.contextmanager
+def _nothing_told_by_children() -> Iterator[None]:
+    """Children that end meanwhile leave neither a status nor an account of what they used: the most memory that one of
+    them held, for one, would be a number of its choice."""
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGCHLD, before)
 
 
 def _answer(ask: Callable[[], int], place: Callable[[Exception], str]) -> tuple[str, Any]:
