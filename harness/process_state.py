@@ -7,7 +7,6 @@ import gc
 import os
 import signal
 import sys
-import sysconfig
 import threading
 from types import FunctionType
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 from harness.callers import installed_folders
 from harness.machine import descendants
 
-_INSTALLED = (f"{sysconfig.get_path('stdlib')}{os.sep}", *installed_folders())
+_OF_JAX = tuple(f"{folder}{name}{os.sep}" for folder in installed_folders() for name in ("jax", "jaxlib"))
 """Before there is an entry, which may change the path."""
 
 
@@ -40,7 +39,7 @@ class ProcessState:
                 handler is not before.handlers.get(number) for number, handler in self.handlers.items()
             ),
             "has hooked itself into the garbage collection": any(
-                not any(callback is known for known in before.callbacks) and not _is_of_a_library(callback)
+                not any(callback is known for known in before.callbacks) and not _is_of_jax(callback)
                 for callback in self.callbacks
             ),
             "traces other code": any(now is not then for now, then in zip(self.hooks, before.hooks, strict=True)),
@@ -48,12 +47,14 @@ class ProcessState:
         return [message for message, holds in found.items() if holds]
 
 
-def _is_of_a_library(callback: Any) -> bool:
-    """Whether it is a function of an installed package, as its module has it: jax, for one, hooks itself into the
-    garbage collection when it is imported. Any other object, also one of a library's class, calls whatever it was
-    given; and a function made of a library's code, with other values in it, does so too."""
-    if type(callback) is not FunctionType or not callback.__code__.co_filename.startswith(_INSTALLED):
+def _is_of_jax(callback: Any) -> bool:
+    """Whether it is a function of jax's, as its module has it: jax hooks itself into the garbage collection when it is
+    imported, which an entry may do late. Other libraries' functions may call what an entry gives them (a log's handler,
+    for one), and so may any object; and a function made of jax's code, with other values in it, does so too."""
+    if type(callback) is not FunctionType or not callback.__code__.co_filename.startswith(_OF_JAX):
         return False
     module = sys.modules.get(callback.__module__)
     given = (callback.__closure__, callback.__defaults__, callback.__kwdefaults__)
-    return module is not None and vars(module).get(callback.__name__) is callback and given == (None, None, None)
+    if module is None or callback.__globals__ is not vars(module) or given != (None, None, None):
+        return False
+    return vars(module).get(callback.__name__) is callback
