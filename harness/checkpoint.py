@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import os
 import shutil
 from collections.abc import Iterable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,17 @@ DEFAULT_EVERY_SEC = 10.0
 CHECKPOINTS_FOLDER = "checkpoints"
 _STATE, _STARTS, _GIVEN_UP = "state", "starts", "given_up"
 _HEADER = b"timetrial checkpoint 2\n"
-_START = len(_HEADER) + hashlib.sha256().digest_size
+_START = len(_HEADER) + sha256().digest_size
 """Where the data begins, after its digest."""
 
 
+_open, _write, _fsync, _close = os.open, os.write, os.fsync, os.close
+_rename, _remove, _process = os.replace, os.unlink, os.getpid
+"""What is called while a trial's clock stands is bound before an entry comes, which could replace it elsewhere."""
+
+
 def digest_of(data: bytes) -> bytes:
-    return hashlib.sha256(data).digest()
+    return sha256(data).digest()
 
 
 class DamagedCheckpointError(Exception):
@@ -141,13 +146,18 @@ def with_checkpoints(planned: Iterable[Any], out: Path, every_sec: float = DEFAU
 
 def _replace(path: Path, data: bytes) -> None:
     """Writes a file whole or not at all."""
-    temporary = path.with_name(f".{path.name}-{os.getpid()}")
+    temporary = f"{path.parent}{os.sep}.{path.name}-{_process()}"
     try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        file = _open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        try:
+            left = memoryview(data)
+            while left:
+                left = left[_write(file, left) :]
+            _fsync(file)
+        finally:
+            _close(file)
+        _rename(temporary, path)
     except OSError:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            _remove(temporary)
         raise

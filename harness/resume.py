@@ -45,6 +45,8 @@ REHEARSED_STEPS = 2
 """A step compiled by jax may be compiled once more for the placement of its own results."""
 FREE_SAVING_SHARE = 0.02
 """Of the wall time since the last checkpoint: so much may saving a state take off the clock."""
+FREE_WRITING_SEC, FREE_WRITING_BYTES_PER_SEC = 0.05, 8e7
+"""So much CPU time may the digest of what is saved and its writing take off the clock: 3 times what they do."""
 FREE_RESTORING_SEC, FREE_RESTORING_BYTES_PER_SEC = 0.3, 2e7
 """So much CPU time may making the entry's objects of what was saved, twice, take off the clock: their code runs."""
 FREE_AGAIN_FACTOR, FREE_AGAIN_SEC = 3.0, 2.0
@@ -77,15 +79,30 @@ class Checkpoints:
         with loop.clock.segment("checkpoint"):
             try:
                 data = _captured(loop, free)
-                digest = digest_of(data)
-                loop.send("saved", {"digest": digest.hex()})  # an entry can write that file too
-                self.place.write(data, digest)
+                self._write(loop, data)
             except CannotSaveError as error:
                 self._refused = True
                 loop.note(f"no checkpoints, an interruption starts it over: {error}")
             except OSError as error:
                 loop.note(f"a checkpoint could not be written: {error.strerror or error}")
         self._last = time.monotonic()
+
+    def _write(self, loop: TrainingLoop, data: bytes) -> None:
+        """Nothing of an entry's has a part in this; CPU time that it takes beyond what it can take is charged all the
+        same. Waiting for a disk is free.
+
+        Raises:
+          OSError: the disk is full or the folder is gone.
+        """
+        assert self.place is not None
+        began = loop.clock.cpu()
+        try:
+            digest = digest_of(data)
+            loop.send("saved", {"digest": digest.hex()})  # an entry can write that file too
+            self.place.write(data, digest)
+        finally:
+            free = FREE_WRITING_SEC + len(data) / FREE_WRITING_BYTES_PER_SEC
+            loop.clock.charge(loop.clock.cpu() - began - free, "checkpoint")
 
     # ---- going on ----
 

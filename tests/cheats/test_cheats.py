@@ -50,7 +50,8 @@ CHEATS = sorted(
 PREVENTED = {
     *("shared_memory", "more_cores", "behind_a_method", "loaded_modules", "generator_unwrapped"),
     *("behind_the_view", "watch_silenced", "size_of_the_log", "size_that_runs", "order_of_the_data"),
-    *("open_files_of_the_data", "weak_reference"),
+    *("open_files_of_the_data", "weak_reference", "attribute_of_the_folder", "settings_in_the_folder"),
+    *("memory_of_the_copy", "mode_of_the_folder"),
 }
 """What the kernel refuses, or what there is not, makes the cheat fail; there is nothing to disqualify it for."""
 
@@ -416,6 +417,64 @@ def test_an_entry_in_jax_may_import_torch(tmp_path, data_dir):
     (folder / "submission.py").write_text("import jax\nimport schedules\nfrom honest_jax import *\n")
     _, [(record, _)] = go(tmp_path / "out", folder, max_steps=20)
     assert (record.stop_reason, record.breaches) == (StopReason.STEP_LIMIT, ()), record.stop_detail
+
+
+LATE = """
+import gc
+import importlib
+
+import honest_torch as honest
+from honest_torch import *
+
+def update_params(**arguments):
+    if arguments["global_step"] == 3:
+        before = len(gc.callbacks)
+        importlib.import_module("ja" + "x")
+        assert len(gc.callbacks) > before
+    return honest.update_params(**arguments)
+"""
+
+
+def test_an_entry_in_torch_may_import_jax_late(tmp_path, data_dir):
+    """Which hooks itself into the garbage collection then."""
+    folder = put("honest_torch", tmp_path / "entry", tmp_path / "out", data_dir).parent
+    (folder / "submission.py").write_text(LATE)
+    _, [(record, _)] = go(tmp_path / "out", folder, max_steps=20)
+    assert (record.stop_reason, record.breaches) == (StopReason.STEP_LIMIT, ()), record.stop_detail
+
+
+OWN_PLACE = """
+import os
+import tempfile
+from pathlib import Path
+
+from honest_torch import *
+
+def get_batch_size(workload_name):
+    folder = Path.cwd()
+    Path("kept").write_text("here")
+    with tempfile.NamedTemporaryFile() as file:
+        assert Path(file.name).parent == folder == Path.home()
+    assert f"Pid:\\t{os.getpid()}\\n" in Path("/proc/self/status").read_text()
+    return 32
+"""
+
+
+def test_where_its_batch_size_is_asked_for_an_entry_has_a_folder_and_a_proc_of_its_own(tmp_path, data_dir):
+    folder = put("honest_torch", tmp_path / "entry", tmp_path / "out", data_dir).parent
+    (folder / "submission.py").write_text(OWN_PLACE)
+    _, [(record, _)] = go(tmp_path / "out", folder, max_steps=20)
+    assert (record.stop_reason, record.batch_size) == (StopReason.STEP_LIMIT, 32), record.stop_detail
+
+
+DIES = "import os\nfrom honest_torch import *\n\ndef get_batch_size(name):\n    os._exit(3)\n"
+
+
+def test_a_process_that_dies_where_its_batch_size_is_asked_for_is_told(tmp_path, data_dir):
+    folder = put("honest_torch", tmp_path / "entry", tmp_path / "out", data_dir).parent
+    (folder / "submission.py").write_text(DIES)
+    _, [(record, _)] = go(tmp_path / "out", folder)
+    assert "the process in which get_batch_size was called died" in record.stop_detail, record.stop_detail
 
 
 CATCHES = """

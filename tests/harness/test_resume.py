@@ -1,14 +1,17 @@
 """Checkpoints: a trial that was interrupted, wherever, ends as one that was not."""
 
 import dataclasses
+import hashlib
+import io
 import itertools
 import math
+import os
 import pickletools
 import time
 
 import pytest
 
-from harness.checkpoint import CheckpointPlace, DamagedCheckpointError
+from harness.checkpoint import CheckpointPlace, DamagedCheckpointError, digest_of
 from harness.clock import TIMED, Clock
 from harness.plan import plan_trials
 from harness.resume import StartOverError
@@ -64,6 +67,42 @@ def test_what_a_checkpoint_has_beside_the_charged_part_is_of_plain_types(tmp_pat
     run(task_of(write_entry("plain"), "torch", place), after_evaluation(2))
     opcodes = {opcode.name for opcode, *_ in pickletools.genops(place.read())}
     assert "BINFLOAT" in opcodes and not opcodes & {"GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD"}
+
+
+def test_nothing_that_an_entry_can_replace_runs_while_a_checkpoint_is_written(tmp_path, monkeypatch):
+    def told(*_, **__):
+        raise AssertionError("an entry's function runs")
+
+    for owner, name in ((hashlib, "sha256"), (io, "open"), (os, "open"), (os, "write"), (os, "fsync"), (os, "replace")):
+        monkeypatch.setattr(owner, name, told)
+    place = CheckpointPlace(tmp_path)
+    place.write(b"state", digest_of(b"state"))
+    monkeypatch.undo()
+    assert place.read() == b"state"
+
+
+def test_what_writing_a_checkpoint_takes_beyond_what_it_can_take_is_charged(tmp_path, write_entry, monkeypatch):
+    def working(data):
+        until = time.process_time() + 0.3
+        while time.process_time() < until:
+            pass
+        return digest_of(data)
+
+    places = [CheckpointPlace(tmp_path / name, every_sec=0.0) for name in ("before", "after")]
+    entry = write_entry("plain")
+    tasks = [task_of(entry, "torch", place) for place in places]
+    _, outcome = run(tasks[0])
+    monkeypatch.setattr("harness.resume.digest_of", working)
+    _, charged = run(tasks[1])
+    taken = [sum(each.segments[name] for name in TIMED) for each in (outcome, charged)]
+    assert taken[1] - taken[0] > (EVALUATIONS - 1) * 0.2 and charged.segments["checkpoint"] < 1.0
+
+
+def test_waiting_for_a_disk_is_not_charged(tmp_path, write_entry, monkeypatch):
+    monkeypatch.setattr("harness.checkpoint._fsync", lambda file: time.sleep(0.5))
+    place = CheckpointPlace(tmp_path / "checkpoint", every_sec=0.0)
+    _, outcome = run(task_of(write_entry("plain"), "torch", place))
+    assert outcome.segments["checkpoint"] > (EVALUATIONS - 1) * 0.45
 
 
 def after_evaluation(number):
