@@ -243,7 +243,7 @@ class Listener:
             self._on_import(event, path, frame)
             return
         writes = event in _CHANGED_FILES or (event == "open" and _is_writing(args))
-        about_itself = Path("/proc", str(os.getpid())) in path.parents  # another number in the copy that asks for sizes
+        about_itself = Path("/proc", str(os.getpid())) in path.parents
         may = self._places.may_write if writes else self._places.may_read if event == "open" else self._places.may_list
         of_memory = path.parts[1:2] == ("proc",) and not _OWN_MEMORY.isdisjoint(path.parts)
         if event in _METADATA:

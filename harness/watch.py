@@ -94,10 +94,6 @@ class Watch:
         listener = self._listener
         return ("watch", self, ("_report", "_listener")), ("listener", listener, ("_report", "callers", "_places"))
 
-    def report_to(self, report: Report) -> None:
-        """From now on, in a copy of the process, which has no connection to who is told otherwise."""
-        self._report = report
-
     def report(self, message: str, where: str = "") -> None:
         self.breached = True
         if message not in self._told:
