@@ -98,7 +98,8 @@ def main() -> None:
             print(f"made the store in {time.perf_counter() - started:.0f} s", file=sys.stderr)
         else:
             with tarfile.open(LOGS) as archive:
-                archive.extractall(folder, filter="data")
+                archive.extraction_filter = getattr(tarfile, "data_filter", None)  # since Python 3.11.4
+                archive.extractall(folder)
             options = {"benchmark": "v0.5", "ruleset": "external", "reference": "baseline"}
         for _ in range(arguments.repeat):
             print(json.dumps(measure(folder, **options)))

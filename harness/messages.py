@@ -20,7 +20,6 @@ Send = Callable[[str, Mapping[str, Any]], None]
 
 _PLAIN = frozenset(
     {
-        ("results.record", "StopReason"),
         ("numpy", "dtype"),
         ("numpy", "ndarray"),
         *((f"numpy.{core}.multiarray", name) for core in ("core", "_core") for name in ("_reconstruct", "scalar")),

@@ -272,6 +272,7 @@ def make_record(trial: RunningTrial) -> TrialRecord:
         outcome = dict(trial.finished)
         crossing, _ = outcome.pop("crossing"), outcome.pop("right")
         outcome["flops_per_step"] = trial.flops_per_step
+        outcome["stop_reason"] = StopReason(outcome["stop_reason"])
         speed, disturbed = compared(*trial.moments) if len(trial.moments) == len(_MEASURED) else ({}, "")
         verification = trial.verification or Verification(failed="the process that should verify it died")
         breaches = verdict(
@@ -307,7 +308,7 @@ def make_record(trial: RunningTrial) -> TrialRecord:
         **common,
         breaches=tuple(trial.breaches),
         preemptions=trial.task.checkpoint.interruptions if trial.task.checkpoint else 0,
-        stop_reason=failure["stop_reason"],
+        stop_reason=StopReason(failure["stop_reason"]),
         stop_detail=failure["stop_detail"],
         traceback=failure["traceback"],
         steps=trial.step,

@@ -50,13 +50,18 @@ def main(task: Any, connection: Connection, slot: Slot, log: Path) -> None:
             send("start_over", {})
             return
     except BaseException as error:
-        send("failed", describe_failure(error, task))
+        send("failed", _plain(describe_failure(error, task)))
     else:
         crossing = outcome.crossing and vars(outcome.crossing)
-        send("finished", {**vars(outcome), "crossing": crossing})  # whose classes nobody can have replaced
+        send("finished", _plain({**vars(outcome), "crossing": crossing}))
     sys.stdout.flush()
     sys.stderr.flush()
     connection.close()
+
+
+def _plain(ended: dict[str, Any]) -> dict[str, Any]:
+    """As the command reads it: of no class that somebody could have replaced, and that Python versions pickle alike."""
+    return {**ended, "stop_reason": ended["stop_reason"].value}
 
 
 def judge(connection: Connection, slot: Slot, log: Path) -> None:

@@ -32,5 +32,6 @@ def v05_logs(tmp_path_factory):
         pytest.skip(f"no {path}")
     folder = tmp_path_factory.mktemp("v05")
     with tarfile.open(path) as archive:
-        archive.extractall(folder, filter="data")
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)  # since Python 3.11.4
+        archive.extractall(folder)
     return folder
