@@ -428,9 +428,8 @@ from honest_torch import *
 
 def update_params(**arguments):
     if arguments["global_step"] == 3:
-        before = len(gc.callbacks)
-        importlib.import_module("ja" + "x")
-        assert len(gc.callbacks) > before
+        importlib.import_module("ja" + "x")  # which may be there: processes are forked where others have trained with it
+        assert any("jax" in str(getattr(callback, "__module__", "")) for callback in gc.callbacks)
     return honest.update_params(**arguments)
 """
 
