@@ -428,7 +428,7 @@ from honest_torch import *
 
 def update_params(**arguments):
     if arguments["global_step"] == 3:
-        importlib.import_module("ja" + "x")  # which may be there: processes are forked where others have trained with it
+        importlib.import_module("ja" + "x")  # may be there already, where others trained with it
         assert any("jax" in str(getattr(callback, "__module__", "")) for callback in gc.callbacks)
     return honest.update_params(**arguments)
 """
