@@ -17,7 +17,7 @@ import numpy as np
 
 from harness.claim import CLAIM_FILE, ClaimError, Packed, save_claim
 from harness.failure import TRACEBACK_LINES
-from harness.judge import Count, Evaluate, Judged, JudgeProcess, Measure, Verified, named
+from harness.judge import Count, Evaluate, Judged, JudgeProcess, Measure, Question, Verified, named
 from harness.machine import machine_facts
 from harness.messages import ForgedMessageError, Receiver
 from harness.speed import Moment, Speed, compared, waits_of
@@ -114,18 +114,12 @@ def receive(trial: RunningTrial) -> None:
                 trial.submission_time, trial.metric = payload["submission_time"], payload["metric"]
             elif kind == "judge":
                 trial.asked.add(payload["split"])
-                _signal(trial, signal.SIGSTOP)
-                trial.accounts.stop()
                 packed = Packed(payload["parameters"], payload["statistics"])
-                trial.judge.ask(Evaluate(trial.task, packed, payload["split"]))
+                _ask(trial, Evaluate(trial.task, packed, payload["split"]))
             elif kind == "measure":
-                _signal(trial, signal.SIGSTOP)
-                trial.accounts.enter(trial.phase)
-                trial.judge.ask(Measure(trial.task))
+                _ask(trial, Measure(trial.task))
             elif kind == "count":
-                _signal(trial, signal.SIGSTOP)
-                trial.accounts.enter(trial.phase)
-                trial.judge.ask(Count(trial.task, payload["batch_size"]))
+                _ask(trial, Count(trial.task, payload["batch_size"]))
             elif kind == "evaluation":
                 if not _same(trial.judged, {name: value for name, value in payload.items() if "/" in name}):
                     _report(trial, UNJUDGED)
@@ -234,6 +228,16 @@ def _hear_judge(trial: RunningTrial) -> None:
     else:
         trial.failed = answer
         trial.process.kill()
+
+
+def _ask(trial: RunningTrial, question: Question) -> None:
+    """Has the trial's process stand still until its judge has answered."""
+    _signal(trial, signal.SIGSTOP)
+    if isinstance(question, Evaluate):
+        trial.accounts.stop()
+    else:
+        trial.accounts.enter(trial.phase)
+    trial.judge.ask(question)
 
 
 def _go_on(trial: RunningTrial, answer: Any) -> None:
