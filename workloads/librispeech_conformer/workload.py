@@ -16,7 +16,6 @@ from workloads.speech.base import (
     FULL_SPLITS,
     MINI_DATA,
     MINI_MODEL,
-    MINI_SPLITS,
     SpeechWorkload,
 )
 
@@ -27,7 +26,7 @@ class LibrispeechConformer(SpeechWorkload):
     """Strided convolutions, then blocks of attention and convolution between two half feed-forward steps."""
 
     name = "librispeech_conformer"
-    version = 2
+    version = 3
     summary = "speech to text, conformer"
     settings: ClassVar[Mapping[Scale, Settings]] = {
         "mini": Settings(
@@ -39,7 +38,7 @@ class LibrispeechConformer(SpeechWorkload):
             max_runtime_sec=240.0,
             eval_period_sec=4.0,
             eval_period_steps=16,
-            splits={**MINI_SPLITS, "validation": 320, "test": 320},
+            splits={"train": 600, "eval_train": 320, "validation": 320, "test": 320},
             dropout_rate=0.1,
         ),
         "full": Settings(
