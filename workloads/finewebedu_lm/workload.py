@@ -20,7 +20,7 @@ class FineWebEduLM(GeneratedWorkload):
     """Pre-RMSNorm blocks, rotary attention with normalised queries and keys, gated MLP, tied embedding; perplexity."""
 
     name = "finewebedu_lm"
-    version = 2
+    version = 3
     summary = "language modelling, decoder-only transformer"
     loss_type = LossType.SOFTMAX_CROSS_ENTROPY
     metric = Metric("ppl", "minimize")
@@ -42,7 +42,7 @@ class FineWebEduLM(GeneratedWorkload):
             max_runtime_sec=210.0,
             eval_period_sec=6.0,
             eval_period_steps=40,
-            splits={"train": 14_000, "eval_train": 16, "validation": 112, "test": 112},
+            splits={"train": 2_000, "eval_train": 112, "validation": 112, "test": 112},
         ),
         "full": Settings(
             model={
