@@ -42,7 +42,7 @@ class Wmt(GeneratedWorkload):
     """Pre-LN encoder and decoder, one table for all embeddings and the output; BLEU of a beam search."""
 
     name = "wmt"
-    version = 1
+    version = 2
     summary = "translation, encoder-decoder transformer"
     loss_type = LossType.SOFTMAX_CROSS_ENTROPY
     metric = Metric("bleu", "maximize")
@@ -64,7 +64,7 @@ class Wmt(GeneratedWorkload):
             max_runtime_sec=100.0,
             eval_period_sec=5.0,
             eval_period_steps=60,
-            splits={"train": 5_000, "eval_train": 200, "validation": 200, "test": 200},
+            splits={"train": 3_000, "eval_train": 200, "validation": 200, "test": 200},
             dropout_rate=0.1,
         ),
         "full": Settings(
