@@ -19,7 +19,7 @@ from results.evaluations import Goal, Hit, find_hit, read_columns
 from results.irregularities import Irregularities
 from results.machines import MachineClass, MachineClasses
 from results.places import Place, find_places
-from results.record import CLOCKS, CPU, STEPS, WALL, StopReason, TrialRecord
+from results.record import CLOCKS, CPU, EXAMPLES, STEPS, WALL, StopReason, TrialRecord
 from results.store import (
     EVALUATIONS_FILE,
     HPARAMS_FILE,
@@ -30,6 +30,9 @@ from results.store import (
     read_run,
     read_trial,
 )
+
+FEW_BATCHES, MANY_BATCHES = 10, 1.1
+"""So many batches, which an initializer may draw, and so many per step are what steps are compared by."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -127,6 +130,7 @@ def read_place(place: Place, goal: Goal, record: TrialRecord | None, odd: Irregu
         )
     if record is not None:
         _compare_with_record(place, hit, record, odd)
+        _note_batches(place, columns, record, odd)
         if record.disturbed:
             odd.add(
                 "disturbed_machine",
@@ -180,7 +184,7 @@ def _evaluations(
 ) -> dict[str, list[float]]:
     cell = {"submission": place.submission, "workload": place.workload}
     try:
-        columns, complaints = read_columns(path, [*CLOCKS.values(), goal.column])
+        columns, complaints = read_columns(path, [*CLOCKS.values(), EXAMPLES, goal.column])
     except FileNotFoundError:
         odd.add("no_evaluations", f"no {EVALUATIONS_FILE}; the trial counts as a miss", **cell, where=str(path.parent))
         return {}
@@ -208,6 +212,20 @@ def _compare_with_record(place: Place, hit: Hit | None, record: TrialRecord, odd
         odd.add(
             "record_disagrees",
             f"{TRIAL_FILE} has the target met at step {recorded}, the evaluations at step {measured}; the latter count",
+            submission=place.submission,
+            workload=place.workload,
+            where=str(place.folder),
+        )
+
+
+def _note_batches(place: Place, columns: dict[str, list[float]], record: TrialRecord, odd: Irregularities) -> None:
+    """An entry decides how much it does in one step, so that steps compare those alone that draw a batch in each."""
+    steps, drawn = (columns.get(name, [0.0])[-1] for name in (STEPS, EXAMPLES))
+    batches = drawn / record.batch_size if record.batch_size else 0.0
+    if batches > FEW_BATCHES + MANY_BATCHES * steps:
+        odd.add(
+            "several_batches_per_step",
+            f"{batches:.0f} batches in {steps:.0f} steps; its steps do not compare with others', its times do",
             submission=place.submission,
             workload=place.workload,
             where=str(place.folder),

@@ -30,6 +30,7 @@ class NewerSchemaError(ValueError):
 
 
 WALL, CPU, STEPS = "accumulated_submission_time", "accumulated_submission_cpu_time", "global_step"
+EXAMPLES = "examples"
 CLOCKS: Mapping[str, str] = {"wall": WALL, "cpu": CPU, "steps": STEPS}
 """The clocks on which a score can be taken, and the evaluation column that holds each (seconds, seconds, steps)."""
 
@@ -42,7 +43,7 @@ EVALUATION_COLUMNS = (
     "total_duration",
     "score",
     "preemption_count",
-    "examples",
+    EXAMPLES,
 )
 """Columns of every evaluation; ``validation/<metric>``, ``test/<metric>`` and other splits' metrics come after them.
 ``score`` repeats the submission time, as in AlgoPerf's logs; ``examples`` counts examples drawn from the queue."""

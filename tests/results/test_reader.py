@@ -5,7 +5,7 @@ import pytest
 
 from results.evaluations import Goal, find_hit, read_columns
 from results.reader import read_table
-from results.record import STEPS, WALL, StopReason
+from results.record import EXAMPLES, STEPS, WALL, StopReason
 from results.store import (
     EVALUATIONS_FILE,
     TRIAL_FILE,
@@ -189,6 +189,16 @@ def test_a_record_that_disagrees_with_its_evaluations_is_listed(tmp_path):
     rewrite(tmp_path, lambda record: {"crossing": dataclasses.replace(record.crossing, steps=7)})
     table = read_table([tmp_path])
     assert only_trial(table).hit.steps == 100 and kinds(table) == {"record_disagrees"}
+
+
+@pytest.mark.parametrize(("batches", "told"), [(100, set()), (115, set()), (200, {"several_batches_per_step"})])
+def test_who_draws_several_batches_per_step_is_listed(tmp_path, batches, told):
+    write_runs(tmp_path, {"A": {"u": [[10.0]]}})
+    folder = tmp_path / "A/study_1/u_pytorch/trial_1"
+    record, rows = read_trial(folder), read_evaluations(folder)
+    rows = [{**row, EXAMPLES: row[STEPS] * 8 * batches / 100} for row in rows]
+    write_trial(tmp_path, dataclasses.replace(record, batch_size=8), rows)
+    assert rows[-1][STEPS] == 100 and kinds(read_table([tmp_path])) == told
 
 
 def test_several_machines_are_listed(tmp_path):
