@@ -21,7 +21,7 @@ from results.store import OWN_FOLDER, StoreError
 DEFAULT_EVERY_SEC = 10.0
 CHECKPOINTS_FOLDER = "checkpoints"
 _STATE, _STARTS, _GIVEN_UP = "state", "starts", "given_up"
-_HEADER = b"timetrial checkpoint 2\n"
+_HEADER = b"timetrial checkpoint 3\n"
 _START = len(_HEADER) + sha256().digest_size
 """Where the data begins, after its digest."""
 
@@ -29,6 +29,15 @@ _START = len(_HEADER) + sha256().digest_size
 _open, _write, _fsync, _close = os.open, os.write, os.fsync, os.close
 _rename, _remove, _process = os.replace, os.unlink, os.getpid
 """What is called while a trial's clock stands is bound before an entry comes, which could replace it elsewhere."""
+
+
+FREE_WRITING_SEC, FREE_WRITING_BYTES_PER_SEC = 0.05, 8e7
+"""So much CPU time may the digest of what is saved and its writing take off the clock: 3 times what they do."""
+
+
+def free_writing_sec(size: float) -> float:
+    """CPU seconds that writing a state of so many bytes may take off a trial's clock."""
+    return FREE_WRITING_SEC + size / FREE_WRITING_BYTES_PER_SEC
 
 
 def digest_of(data: bytes) -> bytes:
@@ -51,6 +60,11 @@ class CheckpointPlace:
     folder: Path
     every_sec: float = DEFAULT_EVERY_SEC
     interruptions: int = 0
+
+    @property
+    def results(self) -> Path:
+        """The results folder."""
+        return self.folder.parents[2]
 
     def started(self) -> CheckpointPlace:
         """Counts a start of the trial; returns the place with the number of starts before.

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.checkpoint import CheckpointPlace, DamagedCheckpointError, digest_of
+from harness.checkpoint import CheckpointPlace, DamagedCheckpointError, digest_of, free_writing_sec
 from harness.clock import ClockState
 from harness.saving import CannotSaveError, restore_training, save_training
 
@@ -44,11 +44,13 @@ _FIELDS = (
 REHEARSED_STEPS = 2
 """A step compiled by jax may be compiled once more for the placement of its own results."""
 FREE_SAVING_SHARE = 0.02
-"""Of the wall time since the last checkpoint: so much may saving a state take off the clock."""
-FREE_WRITING_SEC, FREE_WRITING_BYTES_PER_SEC = 0.05, 8e7
-"""So much CPU time may the digest of what is saved and its writing take off the clock: 3 times what they do."""
-FREE_RESTORING_SEC, FREE_RESTORING_BYTES_PER_SEC = 0.3, 2e7
-"""So much CPU time may making the entry's objects of what was saved, twice, take off the clock: their code runs."""
+"""Of the wall time since the last checkpoint: so much may saving a state take off the clock. The next one waits until
+that holds for what the last one took, and the first for as long as a state of the usual size needs."""
+USUAL_STATES, SAVED_BYTES_PER_SEC = 4, 1e8
+"""A state of usual size is so many times the parameters, and so much of it is saved per second at least."""
+FREE_RESTORING_FACTOR, FREE_RESTORING_SEC = 4.0, 0.3
+"""So many times the CPU time that saving the state took, and seconds more, may making the entry's objects of it,
+twice, take off the clock: their code runs, on both sides, and what saving takes is charged beyond its share."""
 FREE_AGAIN_FACTOR, FREE_AGAIN_SEC = 3.0, 2.0
 """So many times what it took on the clock, and seconds more, may a new start take off it: the machine may be busier."""
 
@@ -64,6 +66,7 @@ class Checkpoints:
         self.place = place
         self._refused = False
         self._last = time.monotonic()
+        self._took: float | None = None
 
     @property
     def interruptions(self) -> int:
@@ -73,9 +76,10 @@ class Checkpoints:
 
     def save_if_due(self, loop: TrainingLoop) -> None:
         """Saves unless the last time was just now; a full disk or a state that cannot be saved is noted, no error."""
-        if self.place is None or self._refused or time.monotonic() - self._last < self.place.every_sec:
+        began = time.monotonic()
+        if self.place is None or self._refused or began - self._last < self._pause_sec(loop):
             return
-        free = FREE_SAVING_SHARE * (time.monotonic() - self._last)
+        free = FREE_SAVING_SHARE * (began - self._last)
         with loop.clock.segment("checkpoint"):
             try:
                 data = _captured(loop, free)
@@ -86,6 +90,14 @@ class Checkpoints:
             except OSError as error:
                 loop.note(f"a checkpoint could not be written: {error.strerror or error}")
         self._last = time.monotonic()
+        self._took = self._last - began
+
+    def _pause_sec(self, loop: TrainingLoop) -> float:
+        """As long as was asked for at least, and none where every evaluation is to be followed by a checkpoint."""
+        assert self.place is not None
+        usual = USUAL_STATES * 4 * loop.workload.num_parameters / SAVED_BYTES_PER_SEC
+        expected = usual if self._took is None else self._took
+        return max(self.place.every_sec, expected / FREE_SAVING_SHARE) if self.place.every_sec else 0.0
 
     def _write(self, loop: TrainingLoop, data: bytes) -> None:
         """Nothing of an entry's has a part in this; CPU time that it takes beyond what it can take is charged all the
@@ -98,11 +110,10 @@ class Checkpoints:
         began = loop.clock.cpu()
         try:
             digest = digest_of(data)
-            loop.send("saved", {"digest": digest.hex()})  # an entry can write that file too
+            loop.send("saved", {"digest": digest.hex(), "bytes": len(data)})  # an entry can write that file too
             self.place.write(data, digest)
         finally:
-            free = FREE_WRITING_SEC + len(data) / FREE_WRITING_BYTES_PER_SEC
-            loop.clock.charge(loop.clock.cpu() - began - free, "checkpoint")
+            loop.clock.charge(loop.clock.cpu() - began - free_writing_sec(len(data)), "checkpoint")
 
     # ---- going on ----
 
@@ -124,14 +135,14 @@ class Checkpoints:
             return
         fresh = (loop.params, loop.model_state, loop.optimizer_state)
         try:
-            saved, times, rows = loads(data)  # before the entry's objects are made of it
+            saved, saving, times, rows = loads(data)  # before the entry's objects are made of it
             clock = ClockState(*times)
             restoring = _restore(loop, saved, fresh)
             _rehearse(loop)
             restoring += _restore(loop, saved, fresh)
             loop.rows = rows
             free = _free_again(clock.segments, loop.steps, len(loop.rows))
-            beyond = restoring - FREE_RESTORING_SEC - len(saved) / FREE_RESTORING_BYTES_PER_SEC
+            beyond = restoring - FREE_RESTORING_FACTOR * saving - FREE_RESTORING_SEC
         except Exception as error:  # pickled objects of an entry may raise anything
             self.place.give_up(f"its checkpoint cannot be used ({type(error).__name__}: {error})")
             raise StartOverError from error
@@ -152,7 +163,7 @@ def _captured(loop: TrainingLoop, free_sec: float) -> bytes:
     Raises:
       CannotSaveError: some of it cannot be pickled.
     """
-    began = loop.clock.elapsed()
+    began, cpu_began = loop.clock.elapsed(), loop.clock.cpu()
     state = {
         "fields": {name: getattr(loop, name) for name in _FIELDS},
         "batches": loop.queue.batches,
@@ -167,8 +178,8 @@ def _captured(loop: TrainingLoop, free_sec: float) -> bytes:
         loop.backend.synchronize(loop.params, loop.model_state, loop.optimizer_state)
         loop.clock.charge(loop.clock.elapsed() - began - free_sec, "checkpoint")
     # The rest is of plain types, whose pickling runs nothing: it is charged to nobody any more.
-    clock = loop.clock.state()
-    return dumps((saved, (dict(clock.segments), clock.timed_cpu, clock.marks), loop.rows), HIGHEST_PROTOCOL)
+    saving, clock = loop.clock.cpu() - cpu_began, loop.clock.state()
+    return dumps((saved, saving, (dict(clock.segments), clock.timed_cpu, clock.marks), loop.rows), HIGHEST_PROTOCOL)
 
 
 def _restore(loop: TrainingLoop, saved: bytes, fresh: tuple[Any, Any, Any], loads: Any = loads) -> float:

@@ -137,6 +137,8 @@ def receive(trial: RunningTrial) -> None:
                 trial.accounts.resumed(payload["segments"], payload["timed_cpu"])
             elif kind == "saved":
                 trial.saved.add(payload["digest"])
+                place = trial.task.checkpoint
+                trial.accounts.saves(payload["bytes"], every=place is not None and not place.every_sec)
             elif kind == "start_over":
                 trial.starts_over = True
             elif kind == "finished":

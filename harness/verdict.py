@@ -16,6 +16,7 @@ from typing import Any
 
 import psutil
 
+from harness.checkpoint import free_writing_sec
 from harness.clock import TIMED
 from harness.declarations import Metric
 from results.record import CPU, STEPS, WALL, StopReason, TrialSpec
@@ -62,6 +63,8 @@ class Accounts:
         self.cpu_until_judged = self.of_it_making = 0.0
         """CPU seconds of the process until it was stopped last, since the entry came, and before any of its functions
         was called."""
+        self.free_writing_sec = 0.0
+        """CPU seconds that writing checkpoints may take beyond the share that is free for all that is not training."""
         self.waited_sec = 0.0
         """For how long its main thread was ready to train and had no core, where the system tells (Linux)."""
         self._since = time.monotonic(), self._read_cpu()
@@ -74,6 +77,13 @@ class Accounts:
         except psutil.Error:
             return 0.0
         return sum(times[:4])
+
+    def _resident(self) -> float:
+        """Bytes of memory that it holds; 0 once it is gone."""
+        try:
+            return float(psutil.Process(self._pid).memory_info().rss)
+        except psutil.Error:
+            return 0.0
 
     def enter(self, phase: str) -> None:
         """Charges what passed since the last phase began to it."""
@@ -91,6 +101,12 @@ class Accounts:
         wall, cpu = self._since
         self._since = min(wall + seconds, time.monotonic()), cpu
 
+    def saves(self, size: float, every: bool) -> None:
+        """Writes a checkpoint of so many bytes; not more than it holds. Later ones are so far apart that the share for
+        all that is not training is enough, unless ``every`` evaluation is followed by one."""
+        if every or not self.free_writing_sec:
+            self.free_writing_sec += free_writing_sec(min(size, self._resident()))
+
     def stop(self) -> None:
         """The process stands still from here on."""
         self.enter(self.phase)
@@ -106,7 +122,7 @@ class Accounts:
         self.enter(self.phase)
         self.wall, self.cpu, self.waited_sec = {}, {"setup": self.cpu.get("setup", 0.0)}, 0.0
         self.claimed_before, self.cpu_before = segments, timed_cpu
-        self.cpu_until_judged = self.of_it_making = 0.0
+        self.cpu_until_judged = self.of_it_making = self.free_writing_sec = 0.0
 
     @property
     def training_sec(self) -> float:
@@ -120,7 +136,8 @@ class Accounts:
 
     @property
     def free_cpu_sec(self) -> float:
-        return UNTIMED_SLACK_SEC + self.cpu.get("setup", 0.0) + GPU_START_SEC * self._starts_gpu
+        starting = self.cpu.get("setup", 0.0) + GPU_START_SEC * self._starts_gpu
+        return UNTIMED_SLACK_SEC + starting + self.free_writing_sec
 
     def claimed_cpu_sec(self, rows: Sequence[Mapping[str, float]]) -> float:
         """What it says of its CPU time on the clock until its last evaluation."""

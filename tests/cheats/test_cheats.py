@@ -164,7 +164,7 @@ class Forging:
         for trial in running:
             if not self.killed and trial.step:
                 self.killed.append(trial.process.pid)
-                (trial.task.checkpoint.folder / "state").write_bytes(b"timetrial checkpoint 2\n".ljust(4096, b"x"))
+                (trial.task.checkpoint.folder / "state").write_bytes(b"timetrial checkpoint 3\n".ljust(4096, b"x"))
                 os.kill(trial.process.pid, signal.SIGKILL)
         return self.inner.update(running, waiting)
 

@@ -285,6 +285,40 @@ def test_what_an_entry_works_while_it_is_saved_or_rehearsed_is_on_the_clock(
     assert sum(outcome.segments.values()) == pytest.approx(outcome.wall_sec, rel=1e-5)
 
 
+WORKS_WHILE_RESTORED = """
+import builtins
+
+import torch
+
+class Kept:
+    def __init__(self):
+        self.batches = torch.zeros(12_500_000)
+
+    def state_dict(self):
+        return {}
+
+    def load_state_dict(self, state):
+        builtins.fake_time.now += 10.0
+
+_init = init_optimizer_state
+
+def init_optimizer_state(*arguments):
+    return _init(*arguments) | {"kept": Kept()}
+"""
+
+
+def test_the_size_of_a_state_buys_no_work_while_it_is_restored(tmp_path, write_entry, monkeypatch):
+    time_now = FakeTime()
+    monkeypatch.setattr("builtins.fake_time", time_now, raising=False)
+    monkeypatch.setattr("harness.trial.Clock", lambda: Clock(time_now, time_now))
+    place = CheckpointPlace(tmp_path / "checkpoint", every_sec=0.0)
+    task = task_of(write_entry("adam", tail=WORKS_WHILE_RESTORED), "torch", place)
+    run(task, after_evaluation(2))
+    assert len(place.read()) > 4e7
+    _, outcome = run(task)
+    assert outcome.segments["step"] > 19 and outcome.segments["restore"] < 1.0
+
+
 def test_a_state_that_cannot_be_saved_starts_over_and_says_so(tmp_path, write_entry):
     replace = {'return {"optimizer":': 'return {"secret": (i for i in range(3)), "optimizer":'}
     place = CheckpointPlace(tmp_path / "checkpoint", every_sec=0.0)
@@ -324,6 +358,20 @@ def test_checkpoints_keep_their_distance(tmp_path, write_entry):
     place = CheckpointPlace(tmp_path / "checkpoint", every_sec=math.inf)
     run(task_of(write_entry("adam"), "torch", place))
     assert place.version() is None
+
+
+@pytest.mark.parametrize(
+    ("every_sec", "usual", "saved"), [(0.0, 4, EVALUATIONS - 1), (1e-9, 0, 1), (1e-9, 4, 0)], ids=str
+)
+def test_saving_takes_its_share_of_the_time_and_no_more_unless_every_evaluation_is_saved(
+    tmp_path, write_entry, monkeypatch, every_sec, usual, saved
+):
+    """The first waits for what a state of usual size takes, the next for what the last one took."""
+    monkeypatch.setattr("harness.resume.FREE_SAVING_SHARE", 1e-9)
+    monkeypatch.setattr("harness.resume.USUAL_STATES", usual)
+    told = []
+    run(task_of(write_entry("adam"), "torch", CheckpointPlace(tmp_path, every_sec)), lambda kind, _: told.append(kind))
+    assert told.count("saved") == saved
 
 
 def test_a_place_counts_starts_keeps_whole_states_and_is_emptied(tmp_path):

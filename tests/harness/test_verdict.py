@@ -147,6 +147,21 @@ def test_cpu_time_off_the_clock_is_seen(now, claimed, on_a_gpu, told):
     assert untimed_breach(accounts, [{CPU: claimed / 2}, {CPU: claimed}]) == told
 
 
+def test_writing_a_large_checkpoint_is_free_as_far_as_the_process_holds_it():
+    accounts, megabyte = Accounts(os.getpid()), 1e6
+    before = accounts.free_cpu_sec
+    accounts.saves(8 * megabyte, every=False)
+    assert accounts.free_cpu_sec - before == pytest.approx(0.15)
+    accounts.saves(8 * megabyte, every=False)
+    assert accounts.free_cpu_sec - before == pytest.approx(0.15)  # later ones keep their distance
+    accounts.saves(8 * megabyte, every=True)
+    assert accounts.free_cpu_sec - before == pytest.approx(0.3)
+    accounts.saves(1e9 * megabyte, every=True)
+    assert accounts.free_cpu_sec < 1e4
+    accounts.resumed(SEGMENTS, 0.0)
+    assert accounts.free_cpu_sec < before + 0.1
+
+
 def test_what_is_free_for_making_the_model_is_so_for_nothing_else(now):
     def seen(making, training):
         accounts = Accounts(1)
