@@ -9,6 +9,8 @@ import contextlib
 import ctypes
 import importlib
 import itertools
+import os
+import posix
 import signal
 import subprocess
 import sys
@@ -25,6 +27,12 @@ _UNTOLD_SIGNALS = ("raise_signal", "pidfd_send_signal")
 PROFILE_EVENT = "timetrial.setprofile"
 """Of a function that is given frames; Python's own event tells of a profiler that only counts (cProfile) as well."""
 MEMORY_EVENT = "timetrial.memory"
+ASKED_EVENT = "timetrial.stat"
+"""Of whatever tells that a file is there, how large it is, or when it was changed, without opening it."""
+_ASKING = ("stat", "lstat", "access", "statvfs", "pathconf", "readlink", "mkfifo", "mknod")
+"""The last two fail otherwise where there is a file already."""
+_ABLE = (os.supports_dir_fd, os.supports_effective_ids, os.supports_fd, os.supports_follow_symlinks)
+"""Sets of functions of :mod:`os`, by which libraries ask what those can."""
 FOREIGN_EVENT = "timetrial.cffi"
 """Of what cffi reaches libraries and memory by."""
 EVALUATOR_EVENT = "timetrial.set_eval_frame"
@@ -40,6 +48,8 @@ def tell_what_no_event_tells(pid: int) -> None:
         setattr(module, name, _audited(SIGNAL_EVENT, getattr(module, name), pid))
     for module, name in ((_posixsubprocess, "fork_exec"), (subprocess, "_fork_exec")):
         setattr(module, name, _audited(PROCESS_EVENT, getattr(module, name)))
+    for name in _ASKING:
+        _replace_in_os(name, _audited(ASKED_EVENT, getattr(os, name)))
     sys.setprofile = _audited(PROFILE_EVENT, sys.setprofile)
     for module in filter(None, map(sys.modules.get, ("torch._C._dynamo.eval_frame", "torch._dynamo.eval_frame"))):
         if hasattr(module, "set_eval_frame"):
@@ -50,6 +60,16 @@ def tell_what_no_event_tells(pid: int) -> None:
         cffi = importlib.import_module("_cffi_backend")
         for name in ("load_library", "cast", "FFI"):
             setattr(cffi, name, _audited(FOREIGN_EVENT, getattr(cffi, name)))
+
+
+def _replace_in_os(name: str, function: Callable[..., Any]) -> None:
+    original = getattr(os, name)
+    for module in (os, posix):
+        setattr(module, name, function)
+    for able in _ABLE:
+        if original in able:
+            able.remove(original)
+            able.add(function)
 
 
 def _audited(event: str, function: Callable[..., Any], *first: Any) -> Callable[..., Any]:

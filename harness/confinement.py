@@ -80,7 +80,9 @@ def close_in(
     if not lazy:
         _hide_files(data_root(task.data_dir))
     size = _batch_size(task, own, readable, report, batch_size) if sources is not None else None
-    own_places = places_of(task.folder, readable, [], [])  # what else is open is open to the harness alone
+    own_places = places_of(
+        task.folder, readable, [], [], _hidden(task)
+    )  # what else is open is open to the harness alone
     isolation = confine_to(places_of(task.folder, readable, lazily_read, outputs))
     if sources is None:
         return Confinement(None, isolation)
@@ -90,6 +92,12 @@ def close_in(
     watch.start()
     import_libraries(sources)  # some start threads, which no fork survives
     return Confinement(watch, isolation, size)
+
+
+def _hidden(task: TrialTask) -> list[Path]:
+    """Where data, the results and the other trials in flight lie."""
+    folders = [data_root(task.data_dir), *([task.folder.parent] if task.folder else [])]
+    return [*folders, *([task.checkpoint.results] if task.checkpoint else [])]
 
 
 def _batch_size(
@@ -108,7 +116,7 @@ def _batch_size(
     def ask() -> int:
         found: list[Breach] = []
         enter(folder)
-        places = places_of(folder, readable, [], [])
+        places = places_of(folder, readable, [], [], _hidden(task))
         watch = Watch(own, places, found.append, framework)
         watch.start()
         confine_to(places)

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from harness.task import TrialTask
 
 TRACEBACK_LINES = 30
+TOLD_CHARACTERS = 1000
+"""Of what an entry says: a record is no place to keep data in."""
 _ADVICE = (
     (
         r"derivative for aten::_scaled_dot_product\w+_backward is not implemented",
@@ -44,7 +46,7 @@ def describe_failure(error: BaseException, task: TrialTask) -> dict[str, Any]:
     from harness.entry import InvalidSubmissionError
 
     lines = "".join(traceback.format_exception(error)).splitlines()
-    text = str(error).strip().partition("\n")[0]
+    text = str(error).strip().partition("\n")[0][:TOLD_CHARACTERS]
     if isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in _OUT_OF_MEMORY_SIGNS):
         reason = StopReason.OUT_OF_MEMORY
     elif isinstance(error, InvalidSubmissionError):

@@ -7,6 +7,7 @@ When the workload's data is open, and before anything of the entry runs, :func:`
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib
 import os
 import resource
@@ -48,11 +49,13 @@ _ROOMS_WITH_RESULTS = ("results", "scoring")
 @dataclasses.dataclass(frozen=True)
 class Places:
     """Files and folders that a trial's process may read and write; what it may write it may read. Whatever is imported
-    looks through the folders on the path, so their files' names can be listed."""
+    looks through the folders on the path, so their files' names can be listed. Of what is below the ``hidden`` folders
+    and is none of these it may not even ask whether it is there."""
 
     readable: tuple[Path, ...]
     writable: tuple[Path, ...]
     listable: tuple[Path, ...] = ()
+    hidden: tuple[Path, ...] = ()
 
     def may_read(self, path: Path) -> bool:
         return _is_below(path, self.readable) or self.may_write(path)
@@ -62,6 +65,15 @@ class Places:
 
     def may_write(self, path: Path) -> bool:
         return _is_below(path, self.writable)
+
+    def is_hidden(self, path: Path) -> bool:
+        """Whoever follows links asks about every folder that leads to a file."""
+        below = any(folder in path.parents for folder in self.hidden)
+        return below and not self.may_list(path) and path not in self._leading
+
+    @functools.cached_property
+    def _leading(self) -> frozenset[Path]:
+        return frozenset(above for path in (*self.readable, *self.writable, *self.listable) for above in path.parents)
 
     def may_change(self, path: Path) -> bool:
         """Its times, rights and owner: of what is the process's own, and of no device."""
@@ -92,13 +104,16 @@ def clean_environment(folder: Path) -> None:
     os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # compiling elsewhere would be work off the trial's cores
 
 
-def places_of(folder: Path, own: Iterable[Path], data: Iterable[Path], outputs: Iterable[Path]) -> Places:
+def places_of(
+    folder: Path, own: Iterable[Path], data: Iterable[Path], outputs: Iterable[Path], hidden: Iterable[Path] = ()
+) -> Places:
     """
     Args:
       folder: the process's own.
       own: the entry's files and folders.
       data: what the workload still reads from disk.
       outputs: where the harness writes the trial's checkpoint and claim.
+      hidden: folders of results, data and other trials.
     """
     readable = {Path(name) for name in _SYSTEM}
     readable |= {Path(p) for p in (sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix)}
@@ -115,7 +130,7 @@ def places_of(folder: Path, own: Iterable[Path], data: Iterable[Path], outputs: 
     # Whoever looks for an installed package's plug-ins goes through every folder on the path, and their metadata.
     readable |= {metadata for home in _homes() for metadata in home.glob("*.egg-info")}
     listable = {*_homes(), *map(Path, filter(None, sys.path)), *(path.parent for path in own)}
-    return Places(_resolved(readable), _resolved(writable), _resolved(listable))
+    return Places(*map(_resolved, (readable, writable, listable, hidden)))
 
 
 def _folders(room: str) -> list[Path]:

@@ -19,6 +19,7 @@ from types import FrameType, FunctionType
 from typing import Any, TypeVar
 
 from harness.audited import (
+    ASKED_EVENT,
     AUDITED,
     EVALUATOR_EVENT,
     FOREIGN_EVENT,
@@ -254,6 +255,19 @@ class Listener:
         if not allowed and (caller := beyond(frame)):
             self.tell(f"{'writes' if writes else 'reads'} {path}", caller)
 
+    def _on_asked(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
+        """Landlock lets a process ask whether any file is there, how large it is and how old."""
+        named = args[0] if args else None
+        if isinstance(named, os.PathLike) and type(named) not in _PATHS:
+            named = self._heard(os.fspath, named)
+        path = _path(named)
+        if path is None:
+            return
+        leads_elsewhere = os.pardir in Path(_text(named)).parts or path.parts[1:2] == ("proc",)
+        path = Path(_text(named)).resolve() if leads_elsewhere else path
+        if self._places.is_hidden(path) and (caller := self.callers.beyond_libraries(frame)):
+            self.tell(f"asks about {path}", caller)
+
     def _on_import(self, event: str, path: Path, frame: FrameType) -> None:
         """Of a module of timetrial's: an import statement is found in the source before, a computed one is not."""
         if event == "open" and path.suffix == ".pyc" and self.callers.is_own(str(path)):
@@ -279,7 +293,7 @@ def _hearing(listener: Listener, busy: threading.local) -> Callable[[str, tuple[
         if handler is None:
             return
         if getattr(busy, "now", False):
-            if not getattr(busy, "asks", False):
+            if event != ASKED_EVENT and not getattr(busy, "asks", False):
                 busy.asks = True
                 at: FrameType | None = frame_of(1)
                 while at is not None and at.f_code not in (hear.__code__, unheard) and not is_entry(at):
@@ -313,6 +327,7 @@ _HANDLERS: Mapping[str, Callable[[Listener, str, tuple[Any, ...], FrameType], No
     "import": Listener._on_module,
     **dict.fromkeys(_LIMITS, Listener._on_limit),
     **dict.fromkeys((*_FILES, *_CHANGED_FILES), Listener._on_file),
+    ASKED_EVENT: Listener._on_asked,
     "fcntl.ioctl": Listener._on_request,
     "fcntl.fcntl": Listener._on_wish,
     DATA_EVENT: Listener._on_data,
@@ -355,13 +370,17 @@ def _path(value: Any, of_open: bool = False) -> Path | None:
     if of_open and isinstance(value, int):
         value = OPENED / str(value)
         value = value.readlink() if value.is_symlink() else None
-    if isinstance(value, bytes):
-        value = os.fsdecode(bytes.__getitem__(value, slice(None)))  # without a subclass's own methods
-    if not isinstance(value, str | os.PathLike):
+    if not isinstance(value, str | bytes | os.PathLike):
         return None
-    text = str.__str__(value) if isinstance(value, str) else os.fspath(value)
-    path = Path(_absolute(text))  # Path.absolute keeps ".."
+    path = Path(_absolute(_text(value)))  # Path.absolute keeps ".."
     return path.resolve() if path.parts[1:2] == ("proc",) else path  # where root and cwd lead anywhere
+
+
+def _text(value: Any) -> str:
+    """Of a path, without a subclass's own methods."""
+    if isinstance(value, bytes):
+        value = os.fsdecode(bytes.__getitem__(value, slice(None)))
+    return str.__str__(value) if isinstance(value, str) else os.fspath(value)
 
 
 def _is_writing(args: tuple[Any, ...]) -> bool:

@@ -21,6 +21,7 @@ from harness.compat.backends import backend_for, dropout_arguments
 from harness.confinement import Confinement, close_in
 from harness.data import InputQueue
 from harness.entry import InvalidSubmissionError, load_functions
+from harness.failure import TOLD_CHARACTERS
 from harness.frameworks import TrialBackend
 from harness.judge import Evaluates, judge_of, named
 from harness.limit import TrialLimit
@@ -264,7 +265,8 @@ class TrainingLoop:
         try:
             calls.update(self, batch, update_key)
         except TrainingCompleteError as error:
-            return StopReason.TRAINING_COMPLETE, str(error) or f"the submission ended training at step {self.steps}"
+            said = str(error)[:TOLD_CHARACTERS]
+            return StopReason.TRAINING_COMPLETE, said or f"the submission ended training at step {self.steps}"
         self.steps += 1
         if self.spec.max_steps is not None and self.steps >= self.spec.max_steps:
             return StopReason.STEP_LIMIT, f"{self.steps} steps made, the limit"

@@ -74,9 +74,9 @@ class Watch:
         self._listener = Listener(own, places, self.report)
         self._told: set[str] = set()
         self._before = ProcessState()
-        self._core = tuple(members([*foundations(), *modules_of(HARNESS_MODULES)]))
         self._known = own_modules()
-        self._members = [*self._core, *members(self._known)]
+        self._core: tuple[Member, ...] = ()
+        self._members: list[Member] = []
         self._classes = names_of_classes(self._known)
         self._parts: list[Member] = []
         self._workload: Mapping[str, Any] = {}
@@ -87,6 +87,8 @@ class Watch:
     def start(self) -> None:
         """From now on events are heard; there is no way to stop it."""
         self._listener.start()
+        self._core = tuple(members([*foundations(), *modules_of(HARNESS_MODULES)]))
+        self._members = [*self._core, *members(self._known)]
 
     @property
     def parts(self) -> tuple[tuple[str, Any, tuple[str, ...]], ...]:
