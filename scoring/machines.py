@@ -13,16 +13,28 @@ from scoring.errors import ScoringError
 def on_one_machine(table: Table, clock: str, across_machines: bool) -> Table:
     """The table itself, or with the times of all classes scaled to the one with most trials.
 
-    Steps are the same on all machines. A scaled table has a line ``scaled`` in ``shared`` that says how it was done.
+    Steps are the same on all machines, and times are compared within a workload alone. A scaled table has a line
+    ``scaled`` in ``shared`` that says how it was done.
 
     Raises:
-      ScoringError: trials of two classes, and nobody asked to compare them; or no calibration was recorded.
+      ScoringError: trials of two classes on a workload, and nobody asked to compare them; or no calibration was recorded.
     """
-    if len(table.machines) < 2 or clock == "steps":
+    mixed = table.machines if across_machines else _met_on_a_workload(table)
+    if len(mixed) < 2 or clock == "steps":
         return table
-    scales, said = scales_of(table.machines, across_machines, "--clock steps")
+    scales, said = scales_of(mixed, across_machines, "--clock steps")
     trials = tuple(t if t.machine is None else _scaled(t, scales[t.machine]) for t in table.trials)
     return dataclasses.replace(table, trials=trials, shared={**table.shared, "scaled": said})
+
+
+def _met_on_a_workload(table: Table) -> Sequence[MachineClass]:
+    """The classes of the first workload that has trials of more than one; empty where there is none."""
+    found: dict[str, set[int]] = {}
+    for trial in table.trials:
+        if trial.machine is not None:
+            found.setdefault(trial.workload, set()).add(trial.machine)
+    met = next((classes for classes in found.values() if len(classes) > 1), ())
+    return [table.machines[i] for i in sorted(met)]
 
 
 def scales_of(classes: Sequence[MachineClass], across_machines: bool, steps: str) -> tuple[list[float], str]:

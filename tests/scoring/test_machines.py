@@ -71,9 +71,9 @@ def test_threads_and_framework_are_part_of_it_timetrial_is_not():
     assert not differs(MACHINE, MACHINE, versions=({"torch": "2", "timetrial": "1"}, {"jax": "1", "timetrial": "2"}))
 
 
-def write(root, submission, wall, machine, kernels):
+def write(root, submission, wall, machine, kernels, workload="u"):
     rows = evaluations(wall)
-    made = record(TrialKey(submission, "u", "torch", 1, 1), rows)
+    made = record(TrialKey(submission, workload, "torch", 1, 1), rows)
     speed = {"kernels_before_sec": kernels} if kernels else {}
     write_trial(root, dataclasses.replace(made, machine=machine, speed=speed), rows)
     return root
@@ -92,6 +92,18 @@ def test_two_classes_are_refused_with_both_named(folders):
     said = str(error.value)
     assert re.search(r"cpu A 1.* in .*here/A.*cpu B 2.* in .*there/B.*differ in cpu", said)
     assert "--across-machines" in said
+
+
+def test_classes_that_meet_on_no_workload_are_not_compared_anyway(tmp_path):
+    for workload, machine in (("u", MACHINE), ("v", OTHER)):
+        for submission, wall in (("A", 10.0), ("B", 16.0)):
+            write(tmp_path, submission, wall, machine, FAST, workload)
+    board = api.score([tmp_path])
+    assert [board.field.times(name, "v").tolist() for name in "AB"] == [[10.0], [16.0]]
+    assert "several_machines" in {i.kind for i in board.irregularities}
+    write(tmp_path, "C", 12.0, OTHER, FAST, "u")
+    with pytest.raises(ScoringError, match="two machine classes"):
+        api.score([tmp_path])
 
 
 def test_steps_need_no_machine(folders):
