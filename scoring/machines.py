@@ -17,7 +17,7 @@ def on_one_machine(table: Table, clock: str, across_machines: bool) -> Table:
     ``scaled`` in ``shared`` that says how it was done.
 
     Raises:
-      ScoringError: trials of two classes on a workload, and nobody asked to compare them; or no calibration was recorded.
+      ScoringError: trials of two classes on one workload, and nobody asked to compare them; or one has no calibration.
     """
     mixed = table.machines if across_machines else _met_on_a_workload(table)
     if len(mixed) < 2 or clock == "steps":
