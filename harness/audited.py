@@ -37,6 +37,12 @@ FOREIGN_EVENT = "timetrial.cffi"
 """Of what cffi reaches libraries and memory by."""
 EVALUATOR_EVENT = "timetrial.set_eval_frame"
 """Of the function by which torch's compiler is given every frame before it runs."""
+CODE_EVENT = "timetrial.machine_code"
+"""Of what the frameworks load machine code by."""
+_OF_TORCH = ("_aoti", "_nativert")
+"""Modules of torch's machine code whose classes load more of it when an object is made."""
+_OF_JAX = ("jaxlib._jax", "jaxlib.xla_extension")
+_PLUGIN = "load_pjrt_plugin"
 
 
 def tell_what_no_event_tells(pid: int) -> None:
@@ -72,11 +78,26 @@ def _replace_in_os(name: str, function: Callable[..., Any]) -> None:
             able.add(function)
 
 
+def tell_of_machine_code() -> None:
+    """From now on, of what the frameworks that are imported by now load; torch's classes stay, for they are looked for
+    by name and by object."""
+    core = sys.modules.get("torch._C")
+    for module in filter(None, (getattr(core, name, None) for name in _OF_TORCH)):
+        for cls in (value for value in list(vars(module).values()) if isinstance(value, type)):
+            make = vars(cls).get("__init__")
+            if make is not None and getattr(make, "__code__", None) is not AUDITED:
+                setattr(cls, "__init__", _audited(CODE_EVENT, make))  # noqa: B010
+    for plugins in filter(None, map(sys.modules.get, _OF_JAX)):
+        load = getattr(plugins, _PLUGIN, None)
+        if load is not None and getattr(load, "__code__", None) is not AUDITED:
+            setattr(plugins, _PLUGIN, _audited(CODE_EVENT, load))
+
+
 def _audited(event: str, function: Callable[..., Any], *first: Any) -> Callable[..., Any]:
     """The function, which tells of each call by an event with its arguments, or with what is given in their place."""
 
     def audited(*arguments: Any, **named: Any) -> Any:
-        sys.audit(event, *(first or arguments))
+        sys.audit(event, *(first or (*arguments, *named.values())))
         return function(*arguments, **named)
 
     return audited

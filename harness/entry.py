@@ -17,6 +17,7 @@ from harness.compat.conventions import NONE, Conventions, conventions_of
 from harness.compat.sources import Sources, read_sources, source_digest
 from harness.config import Document, KeyPath, load_document
 from harness.errors import UsageError, suggestion, unknown
+from harness.machine_code import machine_code_in
 from harness.seeds import digest
 from harness.signatures import defined_names, imports_all, problems_of_functions, signature_problems
 from harness.spec import FRAMEWORKS, Framework
@@ -216,6 +217,7 @@ def _read_module(path: Path, search_space: Path | None = None) -> Entry:
     info = _read_info(info_path) if owns_folder else {}
     requirements = dependencies.read_requirements(path.parent)
     problems += [dependencies.problem(name, by, requirements) for name, by in dependencies.missing(sources).items()]
+    problems += [f"{file}: {text}" for file, text in compiled_files(path.parent)] if owns_folder else []
     if problems:
         raise UsageError("\n".join(problems))
     space = search_space or _search_space_file(path)
@@ -305,6 +307,12 @@ def _source_digest(path: Path) -> str:
 def files_in(folder: Path) -> list[Path]:
     """The files of an entry's folder: all that it may read there, but no results that lie there too."""
     return sorted(p for p in folder.rglob("*") if p.is_file() and _is_of_the_entry(p.relative_to(folder), folder))
+
+
+def compiled_files(folder: Path) -> list[tuple[Path, str]]:
+    """The files of an entry's folder that are machine code, and how to mend that: it runs where nothing sees it."""
+    mend = "an entry is source alone; remove the file, and write what it does in Python"
+    return [(file, f"is machine code ({kind}); {mend}") for file, kind in machine_code_in(files_in(folder))]
 
 
 def _is_of_the_entry(path: Path, folder: Path) -> bool:

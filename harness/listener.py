@@ -21,18 +21,21 @@ from typing import Any, TypeVar
 from harness.audited import (
     ASKED_EVENT,
     AUDITED,
+    CODE_EVENT,
     EVALUATOR_EVENT,
     FOREIGN_EVENT,
     MEMORY_EVENT,
     PROCESS_EVENT,
     SIGNAL_EVENT,
     THREAD_EVENT,
+    tell_of_machine_code,
     tell_what_no_event_tells,
 )
 from harness.callers import IMPORTER, Callers
 from harness.data_events import DATA_EVENT
 from harness.entry_imports import is_allowed_import, module_of
 from harness.isolation import OPENED, Places
+from harness.machine_code import mapped_to_run
 
 T = TypeVar("T")
 _DEAF = "works within the watch"
@@ -119,11 +122,25 @@ class Listener:
         self._places, self._report = places, report
         self._busy = threading.local()
         self._pid = os.getpid()
+        self._mapped: set[str] = set()
+        """Files with machine code that were there before the entry, or that a compiler has loaded since."""
 
     def start(self) -> None:
         """From now on events are heard; there is no way to stop it."""
         sys.addaudithook(_hearing(self, self._busy))
         tell_what_no_event_tells(self._pid)
+
+    def remember(self) -> None:
+        """The machine code that is there before the entry's; libraries have been imported by now."""
+        tell_of_machine_code()
+        self._mapped |= self.unheard(mapped_to_run)
+
+    def find_machine_code(self) -> None:
+        """What is there now, and was loaded by means of which no event tells, from where the entry has put it."""
+        for name in sorted(self.unheard(mapped_to_run) - self._mapped):
+            path = Path(name)
+            if self.callers.is_own(name) or self._places.may_change(path) or not self._places.may_read(path):
+                self._report(f"loads machine code: {path.name}", "")
 
     def tell(self, message: str, frame: FrameType) -> None:
         self._report(message, f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}")
@@ -218,6 +235,12 @@ class Listener:
             self._report(f"loads machine code: {path.name}", "")
         elif self._places.may_write(path) and (caller := self.callers.loading(frame)):
             self.tell(f"loads machine code: {path.name}", caller)
+        else:
+            self._mapped.add(str(path))
+
+    def _on_loader(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
+        for given in args:
+            self._on_machine_code(given, frame)
 
     def _on_limit(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
         of, limits = args[-2:]
@@ -325,6 +348,7 @@ _HANDLERS: Mapping[str, Callable[[Listener, str, tuple[Any, ...], FrameType], No
     **dict.fromkeys(_CODE_READ, Listener._on_code_read),
     FOREIGN_EVENT: Listener._on_foreign,
     "import": Listener._on_module,
+    **dict.fromkeys((CODE_EVENT, "sqlite3.load_extension"), Listener._on_loader),
     **dict.fromkeys(_LIMITS, Listener._on_limit),
     **dict.fromkeys((*_FILES, *_CHANGED_FILES), Listener._on_file),
     ASKED_EVENT: Listener._on_asked,

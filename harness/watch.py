@@ -94,7 +94,8 @@ class Watch:
     def parts(self) -> tuple[tuple[str, Any, tuple[str, ...]], ...]:
         """Its own attributes, with their owners, that nothing sets any more."""
         listener = self._listener
-        return ("watch", self, ("_report", "_listener")), ("listener", listener, ("_report", "callers", "_places"))
+        heard = ("_report", "callers", "_places", "_mapped")
+        return ("watch", self, ("_report", "_listener")), ("listener", listener, heard)
 
     def report(self, message: str, where: str = "") -> None:
         self.breached = True
@@ -117,6 +118,7 @@ class Watch:
         """What must stay as it is when the entry's module is imported, and after."""
         self._members += members(modules_of(FRAMEWORK_MODULES[self._framework]))
         self._before = self._listener.unheard(ProcessState)
+        self._listener.remember()
 
     def begin(self, loop: TrainingLoop) -> None:
         """Remembers what must stay as it is from here on."""
@@ -150,6 +152,7 @@ class Watch:
         """Compares, where the clock is about to stop; ``structure`` is that of the parameters given back, None where
         nobody has asked for it."""
         self._find_threads()
+        self._listener.find_machine_code()
         self._compare([*self._members, *self._parts])
         for name in added_to(self._classes):
             self.report(f"replaces {name}")

@@ -92,7 +92,7 @@ def check(
     return Report(path, tuple(sorted(set(findings))), ran, tuple(losses) if ran else ())
 
 
-_BLOCKING = frozenset({"source", "missing-function", "arguments", "composition", "search-space"})
+_BLOCKING = frozenset({"source", "missing-function", "arguments", "composition", "search-space", "machine-code"})
 """Rules whose breach keeps an entry from being run."""
 
 

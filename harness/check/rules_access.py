@@ -270,6 +270,8 @@ ACCESS: tuple[tuple[str, str, str, Access], ...] = (
             builtins.exec builtins.eval builtins.compile builtins.__import__ builtins.globals
             builtins.__loader__ builtins.__builtins__ types.FunctionType types.CodeType numpy.ctypeslib.*
             torch.ops.load_library torch.classes.load_library torch.utils.cpp_extension.load_inline
+            torch.utils.cpp_extension.load torch._C._aoti.* torch._C._nativert.* torch._inductor.aoti_load_package
+            torch._inductor.package.* torch._export.aot_load
             importlib.import_module importlib.reload importlib.util.* importlib.machinery.* runpy.* marshal.*
             code.* ctypes.* sys.modules sys.modules.* sys.settrace sys.setprofile sys._getframe inspect.currentframe
             inspect.stack gc.get_objects gc.get_referrers gc.get_referents torch.jit.CompilationUnit"""),

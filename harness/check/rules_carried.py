@@ -1,4 +1,5 @@
-"""The rule against entries that bring along what they should learn: trained parameters, or data."""
+"""The rules against entries that bring along what is no source: machine code, and what they should learn, which is
+trained parameters or data."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from pathlib import Path
 from harness.check.findings import Finding, declare, finding
 from harness.compat.sources import Sources
 from harness.entry import files_in
+from harness.machine_code import machine_code_in
 
 MOST_BYTES = 64 * 1024
 """Of files beside the sources, together: a search space and notes take a few. What has been learned takes more: mnist's
@@ -24,7 +26,12 @@ declare(
             "warning",  # a learned optimizer rightly has its own parameters
             "brings no trained parameters of a workload's model and no data along, in files or in constants",
             "say in submission_info.yml what it is and how it was made; keep figures and results out of the folder",
-        )
+        ),
+        "machine-code": (
+            "error",
+            "brings no machine code along (an ELF, Mach-O or PE file, whatever its name)",
+            "remove the file, and write what it does in Python",
+        ),
     },
 )
 
@@ -39,6 +46,8 @@ def carried(folder: Path | None, sources: Sources) -> Iterator[Finding]:
             yield finding("carried-data", file, 1, f"has {numbers:,} numbers written out (at most {MOST_NUMBERS:,})")
     if folder is None:
         return
+    for file, kind in machine_code_in(files_in(folder)):
+        yield finding("machine-code", file, 1, f"is machine code ({kind})")
     sizes = {file: file.stat().st_size for file in files_in(folder) if file not in sources.trees}
     counted = {file: size for file, size in sizes.items() if size > MOST_BYTES or not _is_text_about_it(file)}
     if sum(counted.values()) > MOST_BYTES:

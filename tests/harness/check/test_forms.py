@@ -388,6 +388,8 @@ FORMS = [
     ("hidden-code", IMPORTS),
     ("clock", IMPORTED),
     ("network", IMPORTED.replace("# !", "").replace("# net", "# !")),
+    ("hidden-code", "import torch\ntorch._C._aoti.AOTIModelContainerRunnerCpu(x, 1)  # !"),
+    ("hidden-code", "import torch\ntorch._inductor.aoti_load_package(x)  # !\ntorch._export.aot_load(x, 'cpu')  # !"),
     ("hidden-code", "import gc\ngc.get_referents(x)  # !\ngc.collect()\nimport cffi  # !\nimport copy"),
     ("threads", PROCESSES),
     ("network", "import torch.distributed as dist\ndist.TCPStore('a', 1)  # !\ndist.all_reduce(x)\ndist.barrier()"),

@@ -76,6 +76,15 @@ def carried_in(files, tmp_path):
     return [(f.rule, f.path.name, f.line) for f in report.findings if f.rule == "carried-data"]
 
 
+def test_machine_code_beside_the_sources_is_found_and_keeps_the_entry_from_being_run(tmp_path):
+    (tmp_path / "submission.py").write_text("import torch\n")
+    (tmp_path / "weights.bin").write_bytes(b"\x7fELF\x02\x01\x01")
+    report = check(tmp_path)
+    found = [f for f in report.findings if f.path.name == "weights.bin"]
+    assert [(f.rule, f.severity, f.message) for f in found] == [("machine-code", "error", "is machine code (ELF)")]
+    assert report.ran == ()
+
+
 PATHS = """
 from pathlib import Path
 HERE = Path(__file__).resolve().parent
