@@ -126,7 +126,8 @@ def places_of(
     readable |= {path / "__pycache__" for room in _ROOMS_WITH_RESULTS for path in _folders(room)}
     readable |= {*data, *own}
     devices = [*map(Path, _DEVICES), *Path("/dev").glob("nvidia*")]
-    writable = {folder, *outputs, *devices, Path("/proc/self/task"), Path("/proc/self/comm")}
+    # Nothing below /proc: a thread names itself by a call, and by a file there only another one.
+    writable = {folder, *outputs, *devices}
     # Whoever looks for an installed package's plug-ins goes through every folder on the path, and their metadata.
     readable |= {metadata for home in _homes() for metadata in home.glob("*.egg-info")}
     listable = {*_homes(), *map(Path, filter(None, sys.path)), *(path.parent for path in own)}

@@ -33,6 +33,7 @@ from harness.frameworks import set_thread_environment
 from harness.judge import JudgeProcess, Verify
 from harness.machine import descendants, has_ended, is_stopped, parent_of, whole_cores
 from harness.running import NOT_SAVED, RunningTrial, make_record, receive
+from harness.system_memory import processes_killed_for_memory
 from harness.task import TrialTask
 from harness.verdict import Accounts, Verification
 from harness.worker import Slot, judge, main
@@ -139,6 +140,7 @@ def run_trials(
                         if trial.verifies and trial.verification is None:
                             continue
                         running.remove(trial)
+                        _blame_memory(trial)
                         if _goes_on(trial):
                             running.append(_restart(context, trial))
                             continue
@@ -229,6 +231,7 @@ def _start(context: Any, task: TrialTask, digest: str, slot: Slot, judging: Judg
     task = dataclasses.replace(task, folder=folder, claim=claim, data_dir=data_root(task.data_dir).absolute())
     log = logs / f"{digest}.log"
     version, saved = (task.checkpoint.version(), {task.checkpoint.digest()}) if task.checkpoint else (None, set())
+    out_of_memory = processes_killed_for_memory()
     process, connection = _start_process(context, main, (task,), slot, log)
     now = time.monotonic()
     started_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
@@ -236,6 +239,7 @@ def _start(context: Any, task: TrialTask, digest: str, slot: Slot, judging: Judg
     trial.version, trial.saved, trial.may_resume = version, saved, version is not None
     trial.accounts = Accounts(process.pid, starts_gpu=bool(slot.gpu))
     trial.server = parent_of(process.pid)
+    trial.killed_for_memory = out_of_memory
     return trial
 
 
@@ -289,6 +293,16 @@ def _remove_folders(trial: RunningTrial) -> None:
     for folder in (trial.task.folder, trial.task.claim if trial.task.checkpoint is None else None):
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _blame_memory(trial: RunningTrial) -> None:
+    """A process that the system has ended for want of memory looks like one that was killed from outside, and would ask
+    for as much again."""
+    if trial.finished or trial.failed or trial.killed_because or trial.excused:
+        return
+    if trial.process.exitcode == -signal.SIGKILL and processes_killed_for_memory() > trial.killed_for_memory:
+        detail = f"ended by the system, which had no memory left, in phase {trial.phase} after step {trial.step}"
+        trial.killed_because = (StopReason.OUT_OF_MEMORY, detail)
 
 
 def _goes_on(trial: RunningTrial) -> bool:

@@ -50,7 +50,8 @@ class RunningTrial:
     since, and ``right`` which test examples it found classified rightly. ``told_before`` has the evaluations that
     an earlier process of the trial has told this command. ``moments`` has what was measured before the process
     trained, and after. ``server`` is the process that its own was forked by. ``first_sign`` is the time here and
-    the trial's own when it gave its first sign of life."""
+    the trial's own when it gave its first sign of life. ``killed_for_memory`` is how many processes the system had
+    ended for want of memory when its own was started."""
 
     task: TrialTask
     digest: str
@@ -85,6 +86,7 @@ class RunningTrial:
     judged: dict[str, float] = dataclasses.field(default_factory=dict)
     saved: set[str] = dataclasses.field(default_factory=set)
     server: int | None = None
+    killed_for_memory: int = 0
     asked: set[str] = dataclasses.field(default_factory=set)
     right: np.ndarray | None = None
     told_before: list[dict[str, float]] | None = None

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,21 @@ def test_a_trial_that_is_killed_at_one_place_is_not_started_for_ever(tmp_path, w
     assert summary.failed == 1 and found.stop_reason is StopReason.KILLED
     assert f"{DEATHS_WITHOUT_PROGRESS} times in a row" in found.stop_detail
     assert [row[STEPS] for row in read_evaluations(folder)] == [250]
+
+
+def test_a_trial_that_the_system_ends_for_want_of_memory_is_not_started_again(
+    tmp_path, write_entry, quiet, monkeypatch
+):
+    counts = iter([3])
+    monkeypatch.setattr("harness.launch.processes_killed_for_memory", lambda: next(counts, 4))
+    entry = str(write_entry("adam", replace=STANDS_STILL))
+    request = Request(("mnist",), ((entry, None),), "self_tuning", 1, 1, max_steps=600)
+    options = {"checkpoint_every": 0.0, "console": quiet, "watched_by": killing_after_an_evaluation}
+    run(request, tmp_path / "out", **options)
+    (folder,) = find_trials(tmp_path / "out")
+    found = read_trial(folder)
+    assert (found.stop_reason, found.preemptions) == (StopReason.OUT_OF_MEMORY, 0)
+    assert re.search(r"had no memory left, in phase \w+ after step \d", found.stop_detail), found.stop_detail
 
 
 # ---- comparing ledgers ----
