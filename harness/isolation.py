@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from harness.sandbox import confine
+from harness.system_files import listable_system_folders, readable_system_files
 
 OPEN_FILES = 1024
 """As many as a trial's process may have."""
@@ -37,7 +38,7 @@ _KEPT = frozenset(
 """Variables that a trial's process keeps."""
 _OF_ITS_FOLDER = ("HOME", "TMPDIR", "XDG_CACHE_HOME", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
 """Variables that point into its own folder, so that nothing is left for the next trial."""
-_SYSTEM = ("/usr", "/lib", "/lib64", "/lib32", "/bin", "/sbin", "/etc", "/opt", "/sys", "/dev", "/nix/store")
+_SYSTEM = ("/usr", "/lib", "/lib64", "/lib32", "/bin", "/sbin", "/etc", "/opt", "/nix/store")
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/tty", "/dev/kfd", "/dev/dri")
 _OF_THE_SYSTEM = (Path("/dev"), Path("/proc"))
 _LIBRARIES = ("site-packages", "dist-packages")
@@ -81,7 +82,7 @@ class Places:
 
 
 def _is_below(path: Path, folders: Iterable[Path]) -> bool:
-    return any(path == folder or folder in path.parents for folder in folders)
+    return not {path, *path.parents}.isdisjoint(folders)
 
 
 def enter(folder: Path) -> None:
@@ -120,7 +121,7 @@ def places_of(
     readable |= {Path(p) for p in sysconfig.get_paths().values()}
     readable |= {path for path in map(Path, sys.path) if path.name in _LIBRARIES}
     readable |= {Path(p) for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p} - _homes()
-    readable |= {Path("/proc/self"), *(p for p in Path("/proc").glob("*") if not p.name.isdigit())}
+    readable |= set(readable_system_files())
     readable |= {path for room in _ROOMS for path in _folders(room)}
     readable |= {file for room in _ROOMS_WITH_RESULTS for path in _folders(room) for file in path.glob("*.py")}
     readable |= {path / "__pycache__" for room in _ROOMS_WITH_RESULTS for path in _folders(room)}
@@ -130,7 +131,12 @@ def places_of(
     writable = {folder, *outputs, *devices}
     # Whoever looks for an installed package's plug-ins goes through every folder on the path, and their metadata.
     readable |= {metadata for home in _homes() for metadata in home.glob("*.egg-info")}
-    listable = {*_homes(), *map(Path, filter(None, sys.path)), *(path.parent for path in own)}
+    listable = {
+        *_homes(),
+        *listable_system_folders(),
+        *map(Path, filter(None, sys.path)),
+        *(path.parent for path in own),
+    }
     return Places(*map(_resolved, (readable, writable, listable, hidden)))
 
 

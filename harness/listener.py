@@ -98,6 +98,8 @@ _OWN_MEMORY = frozenset({"mem", "maps", "smaps", "smaps_rollup", "map_files", "p
 """Of a process, below /proc: by them it reads what it was not given."""
 _MAPPED = frozenset({"maps", "smaps", "smaps_rollup", "numa_maps"})
 """Of these, what tells only which files and how much is there."""
+_COUNTED_FOR_ALL = "net"
+"""The network's counters, which a process finds below its own part of /proc: Landlock opens that as a whole."""
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _PATHS = (type(Path()), type(PurePath()), os.DirEntry)
 _SIGNALLING = frozenset({fcntl.F_SETOWN, 10, fcntl.F_NOTIFY, 15} if sys.platform == "linux" else ())
@@ -270,9 +272,10 @@ class Listener:
         about_itself = Path("/proc", str(os.getpid())) in path.parents
         may = self._places.may_write if writes else self._places.may_read if event == "open" else self._places.may_list
         of_memory = path.parts[1:2] == ("proc",) and not _OWN_MEMORY.isdisjoint(path.parts)
+        closed = of_memory or (about_itself and _COUNTED_FOR_ALL in path.parts)
         if event in _METADATA:
             may = self._places.may_change
-        allowed = (may(path) or (about_itself and not writes)) and not of_memory
+        allowed = (may(path) or (about_itself and not writes)) and not closed
         # Libraries look up which others are loaded (threadpoolctl does for scikit-learn).
         beyond = self.callers.beyond_python if _MAPPED.intersection(path.parts) else self.callers.beyond_libraries
         if not allowed and (caller := beyond(frame)):

@@ -298,13 +298,46 @@ def update_params(**arguments):
 """
 
 
-@pytest.mark.parametrize("source", [BUSY, COMPILED, MEASURED], ids=["busy", "compiled", "measured"])
+LIBRARIES = """
+import os
+from pathlib import Path
+
+import jax
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import psutil
+import scipy.linalg
+from sklearn.linear_model import LinearRegression
+
+import honest_torch as honest
+from honest_torch import *
+
+def update_params(**arguments):
+    if arguments["global_step"] == 3:
+        assert os.cpu_count() >= psutil.cpu_count(logical=False) >= 1
+        assert psutil.virtual_memory().total > psutil.Process().memory_info().rss > 0
+        assert np.isfinite(np.linalg.svd(scipy.linalg.hilbert(99))[1]).all()
+        assert jax.jit(lambda x: x @ x)(jax.numpy.eye(99)).sum() == 99
+        assert len(pd.DataFrame({"a": [1, 1], "b": [2, 3]}).groupby("a").sum()) == 1
+        LinearRegression().fit(np.eye(9), np.arange(9))
+        plt.plot([1, 2])
+        plt.gcf().canvas.draw()
+        assert "processor" in Path("/proc/cpuinfo").read_text()
+    return honest.update_params(**arguments)
+"""
+
+
+@pytest.mark.parametrize(
+    "source", [BUSY, COMPILED, MEASURED, LIBRARIES], ids=["busy", "compiled", "measured", "libraries"]
+)
 def test_what_honest_entries_do_is_no_breach(source, tmp_path, data_dir):
     """Logging, hooks that only look, a file of its own, generated classes, compiled functions, warnings, tracebacks,
-    profiles, the machine's memory."""
+    profiles, the machine's memory, what libraries ask of the system."""
     folder = put("honest_torch", tmp_path / "entry", tmp_path / "out", data_dir).parent
     (folder / "submission.py").write_text(source)
     (folder / "settings.json").write_text('{"rate": 0.001}')
+    (folder / "submission_info.yml").write_text("framework: pytorch\n")
     _, [(record, _)] = go(tmp_path / "out", folder, budget_sec=600.0)  # some machines compile for a minute
     assert (record.stop_reason, record.breaches) == (StopReason.TARGET_REACHED, ()), record.stop_detail
 
