@@ -74,9 +74,9 @@ retry_failed_option = click.option(
 def _of_this_machine(context: click.Context, parameter: click.Parameter, gib: float | None) -> float | None:
     """A limit beyond the machine's memory would never be met: the system would end a process of its own choice."""
     if gib is not None and _was_given(context, parameter.name):
-        import psutil
+        from harness.system_memory import usable_memory
 
-        most = psutil.virtual_memory().total / 2**30
+        most = usable_memory() / 2**30
         if gib > most:
             raise click.BadParameter(f"{gib:g} GiB; this machine has {most:.1f} GiB, give less.", context, parameter)
     return gib

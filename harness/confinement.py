@@ -18,7 +18,7 @@ import numpy as np
 from harness.compat.sources import Sources, place_in, read_sources
 from harness.entry import Entry, InvalidSubmissionError, files_in, load_functions
 from harness.entry_imports import forbidden_imports, import_libraries
-from harness.isolation import OPEN_FILES, OPENED, confine_to, enter, places_of
+from harness.isolation import OPEN_FILES, OPENED, confine_to, enter, limit_files, places_of
 from harness.spec import Workload
 from harness.task import TrialTask
 from harness.view import WorkloadView
@@ -76,6 +76,8 @@ def close_in(
     closed = [*outputs, data_root(task.data_dir)]
     readable = [file for path in own for file in (files_in(path) if path.is_dir() else [path])]
     readable = [file for file in readable if not any(folder.resolve() in file.resolve().parents for folder in closed)]
+    if task.memory_bytes is not None:  # not before: the data's own files may be larger
+        limit_files(task.memory_bytes)
     lazily_read = [data_root(task.data_dir)] if lazy else []
     if not lazy:
         _hide_files(data_root(task.data_dir))

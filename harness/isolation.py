@@ -91,10 +91,20 @@ def enter(folder: Path) -> None:
     os.chdir(folder)
     clean_environment(folder)
     tempfile.tempdir = None  # was found before the environment was cleaned
-    for what, most in ((resource.RLIMIT_NOFILE, OPEN_FILES), (resource.RLIMIT_CORE, 0)):
-        _, hard = resource.getrlimit(what)
-        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(what, (most, most))
+    _limit(resource.RLIMIT_NOFILE, OPEN_FILES)
+    _limit(resource.RLIMIT_CORE, 0)
+
+
+def limit_files(most_bytes: int) -> None:
+    """No file of this process's may be larger from here on. One without a name lies in memory, and what a trial writes
+    rightly (a checkpoint, what it compiles) it has held there."""
+    _limit(resource.RLIMIT_FSIZE, most_bytes)
+
+
+def _limit(what: int, most: int) -> None:
+    _, hard = resource.getrlimit(what)
+    most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(what, (most, most))
 
 
 def clean_environment(folder: Path) -> None:

@@ -33,7 +33,7 @@ from harness.frameworks import set_thread_environment
 from harness.judge import JudgeProcess, Verify
 from harness.machine import descendants, has_ended, is_stopped, parent_of, whole_cores
 from harness.running import NOT_SAVED, RunningTrial, make_record, receive
-from harness.system_memory import processes_killed_for_memory
+from harness.system_memory import processes_killed_for_memory, unmapped_memory, usable_memory
 from harness.task import TrialTask
 from harness.verdict import Accounts, Verification
 from harness.worker import Slot, judge, main
@@ -68,7 +68,8 @@ class Limits:
     Attributes:
       grace_sec: how long, beyond the budget that is left, a process may give no sign of life while it trains; also
         the least time it may take to start. An evaluation may take ten times as long.
-      memory_bytes: resident memory of one trial and its processes; None for an equal share of the machine's.
+      memory_bytes: of one trial and its processes, resident or in files without a name; None for an equal share of
+        what this command may have. No file of theirs may be larger.
       threads: of one trial and its processes.
     """
 
@@ -112,9 +113,7 @@ def run_trials(
     threads = waiting[0][0].spec.threads
     frameworks = {task.spec.key.framework for task, _ in waiting}
     slots = trial_slots(jobs, threads, gpus_for(frameworks))
-    limits = dataclasses.replace(
-        limits, memory_bytes=limits.memory_bytes or int(0.9 * psutil.virtual_memory().total / jobs)
-    )
+    limits = dataclasses.replace(limits, memory_bytes=limits.memory_bytes or int(0.9 * usable_memory() / jobs))
     context = fork_server(threads, frameworks, any(task.spec.key.fold for task, _ in waiting))
     running: list[RunningTrial] = []
     looked = time.monotonic()
@@ -126,7 +125,7 @@ def run_trials(
                 while waiting and slots:
                     task, digest = waiting.pop(0)
                     slot = slots.pop()
-                    running.append(_start(context, task, digest, slot, judges[slot], Path(logs)))
+                    running.append(_start(context, task, digest, slot, judges[slot], Path(logs), limits))
                 wait([item for trial in running for item in _awaited(trial)], POLL_SEC)
                 unseen, looked = time.monotonic() - looked, time.monotonic()
                 for trial in list(running):
@@ -142,7 +141,7 @@ def run_trials(
                         running.remove(trial)
                         _blame_memory(trial)
                         if _goes_on(trial):
-                            running.append(_restart(context, trial))
+                            running.append(_restart(context, trial, limits))
                             continue
                         _free(trial.judge)
                         _remove_folders(trial)
@@ -222,13 +221,16 @@ def fork_server(threads: int, frameworks: Iterable[str], folds: bool) -> Any:
     return context
 
 
-def _start(context: Any, task: TrialTask, digest: str, slot: Slot, judging: JudgeProcess, logs: Path) -> RunningTrial:
+def _start(
+    context: Any, task: TrialTask, digest: str, slot: Slot, judging: JudgeProcess, logs: Path, limits: Limits
+) -> RunningTrial:
     """Starts a trial's process. Its folder is made here: a confined process could not remove it."""
     if task.checkpoint is not None:
         task = dataclasses.replace(task, checkpoint=task.checkpoint.started())
     claim = task.checkpoint.folder if task.checkpoint else Path(tempfile.mkdtemp(prefix="claim-", dir=logs))
     folder = Path(tempfile.mkdtemp(prefix="trial-", dir=logs))
     task = dataclasses.replace(task, folder=folder, claim=claim, data_dir=data_root(task.data_dir).absolute())
+    task = dataclasses.replace(task, memory_bytes=limits.memory_bytes)
     log = logs / f"{digest}.log"
     version, saved = (task.checkpoint.version(), {task.checkpoint.digest()}) if task.checkpoint else (None, set())
     out_of_memory = processes_killed_for_memory()
@@ -328,10 +330,10 @@ def _went_with_its_server(trial: RunningTrial) -> bool:
     return trial.process.exitcode == STATUS_UNKNOWN and has_ended(trial.server)
 
 
-def _restart(context: Any, trial: RunningTrial) -> RunningTrial:
+def _restart(context: Any, trial: RunningTrial, limits: Limits) -> RunningTrial:
     _remove_folders(trial)
     _free(trial.judge)
-    again = _start(context, trial.task, trial.digest, trial.slot, trial.judge, trial.log.parent)
+    again = _start(context, trial.task, trial.digest, trial.slot, trial.judge, trial.log.parent, limits)
     again.started_at, again.deaths = trial.started_at, trial.deaths
     again.told_before, again.right = trial.evaluations or trial.told_before, trial.right
     return again
@@ -387,10 +389,10 @@ def _kill(trial: RunningTrial, reason: StopReason, detail: str) -> None:
 
 
 def _held(pid: int) -> tuple[int, int]:
-    """Resident memory in bytes and threads of a process and those that it started."""
+    """Memory in bytes and threads of a process and those that it started."""
     memory = threads = 0
     with contextlib.suppress(psutil.Error):
         for each in map(psutil.Process, (pid, *descendants(pid))):
-            memory += each.memory_info().rss
+            memory += each.memory_info().rss + unmapped_memory(each.pid)
             threads += each.num_threads()
     return memory, threads

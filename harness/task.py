@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 
 from harness.checkpoint import CheckpointPlace
 from harness.entry import Entry, InvalidSubmissionError
 from harness.spec import Workload
+from harness.system_memory import usable_memory
 from results.record import Crossing, StopReason, TrialSpec
 
 
@@ -30,6 +30,7 @@ class TrialTask:
       count_flops: count the floating-point operations of a step, off the clock.
       folder: the process's own, made and removed by the command; None where the trial runs in the caller's process.
       claim: folder for the parameters with which the target was met; None where nothing verifies them.
+      memory_bytes: how large a file of the process's own may be; None for no limit.
     """
 
     spec: TrialSpec
@@ -41,6 +42,7 @@ class TrialTask:
     count_flops: bool = False
     folder: Path | None = None
     claim: Path | None = None
+    memory_bytes: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +99,7 @@ def refuse_batches_beyond_memory(batch_size: int, arrays: Mapping[str, np.ndarra
     """
     held = sum(getattr(array, "nbytes", 0) for array in arrays.values())  # what is decoded when it is drawn tells none
     needed = batch_size * held / len(arrays["targets"])
-    available = psutil.virtual_memory().total
+    available = usable_memory()
     if needed > available:
         raise InvalidSubmissionError(
             f"get_batch_size returned {batch_size:,}: so many of this workload's examples take "

@@ -181,10 +181,11 @@ def test_nothing_connects_or_ends_itself_as_if_killed_and_a_group_of_one_listens
 
 
 LOOKS = """
-import os, tempfile
+import os, resource, tempfile
 from pathlib import Path
 here = Path.cwd()
 assert "SECRET_TOKEN" not in os.environ, "environment"
+assert 0 < resource.getrlimit(resource.RLIMIT_FSIZE)[0] < 2**50, "no file becomes larger than the memory"
 assert Path(os.environ["HOME"]) == here == Path(tempfile.gettempdir()), "folders"
 assert list(here.iterdir()) == [], "empty at the start"
 (here / "mine").write_text("x")

@@ -102,6 +102,10 @@ CRASH = {
 KILL = {"optimizer.step()": "optimizer.step()\n    import faulthandler\n    faulthandler._sigsegv()"}
 HANG = {"optimizer.step()": "optimizer.step()\n    import time\n    if global_step == 7: time.sleep(600)"}
 HOARD = {"optimizer.step()": "optimizer.step()\n    globals().setdefault('x', []).append(torch.ones(2**24))"}
+NAMELESS = {
+    "optimizer.step()": "optimizer.step()\n    import os"
+    "\n    globals().setdefault('x', []).append(os.memfd_create('x'))\n    os.write(x[-1], bytes(2**26))"
+}
 NAN = {
     "optimizer.step()": "optimizer.step()\n    [p.data.mul_(float('nan')) for p in optimizer.param_groups[0]['params']]"
 }
@@ -123,6 +127,7 @@ MEMORY = {"optimizer.step()": "raise MemoryError('no room')"}
         (KILL, StopReason.KILLED, "killed by SIGSEGV in phase train"),
         (HANG, StopReason.HUNG, "no sign of life for .* in phase train"),
         (HOARD, StopReason.OUT_OF_MEMORY, r"held \d\.\d GiB, the limit is 1\.0 GiB"),
+        (NAMELESS, StopReason.OUT_OF_MEMORY, r"held \d\.\d GiB, the limit is 1\.0 GiB"),
         (MEMORY, StopReason.OUT_OF_MEMORY, "MemoryError: no room"),
         (NAN, StopReason.DIVERGED, "validation/loss is nan for 2 evaluations in a row, last at step 500"),
         (
@@ -144,7 +149,21 @@ MEMORY = {"optimizer.step()": "raise MemoryError('no room')"}
         (EMPTY, StopReason.INVALID_SUBMISSION, "data_selection returned None; return a batch"),
         (COMPLETE, StopReason.TRAINING_COMPLETE, "annealed"),
     ],
-    ids=["crash", "signal", "hang", "hoard", "memory", "nan", "pair", "dict", "size", "huge", "empty", "complete"],
+    ids=[
+        "crash",
+        "signal",
+        "hang",
+        "hoard",
+        "nameless",
+        "memory",
+        "nan",
+        "pair",
+        "dict",
+        "size",
+        "huge",
+        "empty",
+        "complete",
+    ],
 )
 def test_every_end_has_its_reason_and_the_others_go_on(tmp_path, write_entry, monkeypatch, replace, reason, detail):
     monkeypatch.setattr("harness.spec.Workload._declared_target", lambda self: Target(0.99, 0.99))
