@@ -41,6 +41,7 @@ HARNESS_MODULES = (
     "harness.judge",
     "harness.watch",
     "harness.listener",
+    "harness.event_arguments",
     "harness.audited",
     "harness.callers",
     "harness.process_state",

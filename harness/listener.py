@@ -15,7 +15,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePath
-from types import FrameType, FunctionType
+from types import FrameType
 from typing import Any, TypeVar
 
 from harness.audited import (
@@ -34,12 +34,12 @@ from harness.audited import (
 from harness.callers import IMPORTER, Callers
 from harness.data_events import DATA_EVENT
 from harness.entry_imports import is_allowed_import, module_of
-from harness.isolation import OPENED, Places
+from harness.event_arguments import defining_module, is_writing, path_of, plain, text_of
+from harness.isolation import Places
 from harness.machine_code import mapped_to_run
 
 T = TypeVar("T")
 _DEAF = "works within the watch"
-_absolute = os.path.abspath
 _FRAME_OF_AN_EXCEPTION = "tb_frame"
 _FRAMES_OF_TASKS = frozenset({"gi_frame", "cr_frame", "ag_frame"})
 _BY_THE_CALLER: Mapping[str, str] = {
@@ -100,7 +100,6 @@ _MAPPED = frozenset({"maps", "smaps", "smaps_rollup", "numa_maps"})
 """Of these, what tells only which files and how much is there."""
 _COUNTED_FOR_ALL = "net"
 """The network's counters, which a process finds below its own part of /proc: Landlock opens that as a whole."""
-_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _PATHS = (type(Path()), type(PurePath()), os.DirEntry)
 _SIGNALLING = frozenset({fcntl.F_SETOWN, 10, fcntl.F_NOTIFY, 15} if sys.platform == "linux" else ())
 """Requests by which the system sends signals, of any kind, when something happens to a file; F_SETSIG and F_SETOWN_EX
@@ -175,7 +174,7 @@ class Listener:
         if caller := (self.callers.beyond_importing if imports else self.callers.beyond_python)(frame):
             self.tell("makes code at run time", caller)
         elif imports and event in _CODE_READ:
-            of = next((_plain(frame.f_locals[name]) for name in _BYTE_CODE if name in frame.f_locals), None)
+            of = next((plain(frame.f_locals[name]) for name in _BYTE_CODE if name in frame.f_locals), None)
             if of is not None and self.callers.is_own(of):
                 self._report(f"runs byte code: {PurePath(of).name}", "")
 
@@ -188,7 +187,7 @@ class Listener:
             self.tell(_BY_THE_CALLER["sys._getframe"], told)
 
     def _on_set_attribute(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
-        owner = _module_of(args[0])
+        owner = defining_module(args[0])
         if owner.partition(".")[0] in ("harness", "workloads", "results") and (caller := self.callers.looking(frame)):
             self.tell(f"changes {args[1]} of an object of {owner}", caller)
 
@@ -262,13 +261,13 @@ class Listener:
         named = args[0] if args else None
         if isinstance(named, os.PathLike) and type(named) not in _PATHS:
             named = self._heard(os.fspath, named)  # runs code of whoever made it
-        path = _path(named, event in _CHANGED_FILES)
+        path = path_of(named, event in _CHANGED_FILES)
         if path is None:
             return
         if frame.f_code.co_filename.startswith(IMPORTER):
             self._on_import(event, path, frame)
             return
-        writes = event in _CHANGED_FILES or (event == "open" and _is_writing(args))
+        writes = event in _CHANGED_FILES or (event == "open" and is_writing(args))
         about_itself = Path("/proc", str(os.getpid())) in path.parents
         may = self._places.may_write if writes else self._places.may_read if event == "open" else self._places.may_list
         of_memory = path.parts[1:2] == ("proc",) and not _OWN_MEMORY.isdisjoint(path.parts)
@@ -286,11 +285,11 @@ class Listener:
         named = args[0] if args else None
         if isinstance(named, os.PathLike) and type(named) not in _PATHS:
             named = self._heard(os.fspath, named)
-        path = _path(named)
+        path = path_of(named)
         if path is None:
             return
-        leads_elsewhere = os.pardir in Path(_text(named)).parts or path.parts[1:2] == ("proc",)
-        path = Path(_text(named)).resolve() if leads_elsewhere else path
+        leads_elsewhere = os.pardir in Path(text_of(named)).parts or path.parts[1:2] == ("proc",)
+        path = Path(text_of(named)).resolve() if leads_elsewhere else path
         if self._places.is_hidden(path) and (caller := self.callers.beyond_libraries(frame)):
             self.tell(f"asks about {path}", caller)
 
@@ -332,7 +331,7 @@ def _hearing(listener: Listener, busy: threading.local) -> Callable[[str, tuple[
         try:
             frame = frame_of(1)
             outer = frame.f_back
-            handler(listener, event, tuple(map(_plain, args)), outer if outer and frame.f_code is AUDITED else frame)
+            handler(listener, event, tuple(map(plain, args)), outer if outer and frame.f_code is AUDITED else frame)
         finally:
             busy.now = False
 
@@ -361,28 +360,6 @@ _HANDLERS: Mapping[str, Callable[[Listener, str, tuple[Any, ...], FrameType], No
 }
 
 
-def _plain(value: Any) -> Any:
-    """A text without a subclass's own methods."""
-    if type(value) is not str and issubclass(type(value), str):
-        return str.__str__(value)
-    if type(value) is not bytes and issubclass(type(value), bytes):
-        return bytes.__getitem__(value, slice(None))
-    return value
-
-
-def _module_of(obj: Any) -> str:
-    """Where a function, a class or an object's class was defined, by nothing that their own code answers."""
-    if type(obj) is FunctionType:
-        owner = obj.__module__
-    else:
-        cls = obj if issubclass(type(obj), type) else type(obj)
-        try:
-            owner = type.__getattribute__(cls, "__module__")
-        except AttributeError:  # while it is made, as pybind11 does
-            return ""
-    return owner if type(owner) is str else ""
-
-
 def _room_folders() -> list[Path]:
     import harness
     import results
@@ -390,28 +367,3 @@ def _room_folders() -> list[Path]:
     import workloads
 
     return [Path(path) for package in (harness, results, submissions, workloads) for path in package.__path__]
-
-
-def _path(value: Any, of_open: bool = False) -> Path | None:
-    """Absolute, without following links; None for open files, which are numbers, unless they are asked for too."""
-    if of_open and isinstance(value, int):
-        value = OPENED / str(value)
-        value = value.readlink() if value.is_symlink() else None
-    if not isinstance(value, str | bytes | os.PathLike):
-        return None
-    path = Path(_absolute(_text(value)))  # Path.absolute keeps ".."
-    return path.resolve() if path.parts[1:2] == ("proc",) else path  # where root and cwd lead anywhere
-
-
-def _text(value: Any) -> str:
-    """Of a path, without a subclass's own methods."""
-    if isinstance(value, bytes):
-        value = os.fsdecode(bytes.__getitem__(value, slice(None)))
-    return str.__str__(value) if isinstance(value, str) else os.fspath(value)
-
-
-def _is_writing(args: tuple[Any, ...]) -> bool:
-    mode, flags = (*args[1:3], None, None)[:2]
-    if isinstance(mode, str):
-        return any(letter in mode for letter in "wax+")
-    return isinstance(flags, int) and bool(flags & _WRITING)
