@@ -35,7 +35,7 @@ from harness.callers import IMPORTER, Callers
 from harness.data_events import DATA_EVENT
 from harness.entry_imports import is_allowed_import, module_of
 from harness.event_arguments import defining_module, is_writing, path_of, plain, text_of
-from harness.isolation import Places
+from harness.isolation import OPENED, Places
 from harness.machine_code import mapped_to_run
 
 T = TypeVar("T")
@@ -288,8 +288,10 @@ class Listener:
         path = path_of(named)
         if path is None:
             return
-        leads_elsewhere = os.pardir in Path(text_of(named)).parts or path.parts[1:2] == ("proc",)
-        path = Path(text_of(named)).resolve() if leads_elsewhere else path
+        asked = Path(text_of(named))
+        if asked.parent in (OPENED, Path("/proc", str(self._pid), OPENED.name)):  # it has that open
+            return
+        path = asked.resolve() if os.pardir in asked.parts else path
         if self._places.is_hidden(path) and (caller := self.callers.beyond_libraries(frame)):
             self.tell(f"asks about {path}", caller)
 

@@ -3,12 +3,12 @@
 import errno
 import mmap
 import os
+import subprocess
 import sys
 
 import psutil
 import pytest
 
-from harness.isolation import limit_files
 from harness.system_memory import processes_killed_for_memory, unmapped_memory, usable_memory
 
 
@@ -91,15 +91,19 @@ def test_of_a_process_that_is_gone_nothing_is_counted(tmp_path):
     assert unmapped_memory(1, tmp_path) == 0
 
 
+WRITES_A_LARGE_FILE = """
+from pathlib import Path
+from harness.isolation import limit_files
+limit_files(2**16)
+Path("small").write_bytes(bytes(2**16))
+try:
+    Path("large").write_bytes(bytes(2**16 + 1))
+except OSError as error:
+    raise SystemExit(error.errno)
+"""
+
+
 @on_linux
 def test_no_file_becomes_larger_than_a_trials_memory(tmp_path):
-    child = os.fork()
-    if child == 0:
-        limit_files(2**16)
-        try:
-            (tmp_path / "small").write_bytes(bytes(2**16))
-            (tmp_path / "large").write_bytes(bytes(2**16 + 1))
-        except OSError as error:
-            os._exit(error.errno)
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == errno.EFBIG
+    ended = subprocess.run([sys.executable, "-c", WRITES_A_LARGE_FILE], cwd=tmp_path, check=False)
+    assert ended.returncode == errno.EFBIG

@@ -279,6 +279,7 @@ IN_THE_SOURCE = [
         where="tuning_search_space_mnist.json",
     ),
     defect("brings trained parameters along", "carried-data", "AA", where="weights", files={"weights": "A" * 70_000}),
+    defect("brings machine code along", "machine-code", "ELF", where="weights", files={"weights": "\x7fELF\x02"}),
 ]
 
 

@@ -254,7 +254,7 @@ WHEN_IT_RUNS = [
         "batch-size",
         SIZE,
         {NO_SIZE: "return 100_000"},
-        says="gives 100,000 for fastmri at mini scale, which trains on 800 examples",
+        says="gives 100,000 for librispeech_conformer at mini scale, which trains on 600 examples",
     ),
     defect(
         "swaps the arguments of the model",
