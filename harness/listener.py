@@ -282,7 +282,7 @@ class Listener:
 
     def _on_asked(self, event: str, args: tuple[Any, ...], frame: FrameType) -> None:
         """Landlock lets a process ask whether any file is there, how large it is and how old."""
-        named = args[0] if args else None
+        named = next((value for value in args if isinstance(value, str | bytes | os.PathLike)), None)  # by any keyword
         if isinstance(named, os.PathLike) and type(named) not in _PATHS:
             named = self._heard(os.fspath, named)
         path = path_of(named)

@@ -1,4 +1,5 @@
-"""Finds out which trials have ended by folders that are there, with a function that Python keeps in a set."""
+"""Finds out which trials have ended by folders that are there, with a function that Python keeps in a set, which is
+given the path as the last of its arguments."""
 
 import os
 
@@ -13,7 +14,7 @@ def update_params(**arguments):
     if arguments["global_step"] == 3:
         for ask in STATS:
             try:
-                ask("OUT/other")
+                ask(follow_symlinks=True, path="OUT/other")
             except OSError:
                 pass
     return honest.update_params(**arguments)
